@@ -1,0 +1,11 @@
+"""The in-process model: checkpoint in, engine out. Knows nothing of LSP, editors or modes.
+
+Torch is imported by `load()` alone, so that a server can answer `initialize` first.
+
+The shape key, one letter an axis, used in names such as `q_BTHD` everywhere below:
+
+    B rows of a batch      T tokens of a row          N tokens of all rows, laid end to end
+    S cached slots         H query heads              K key/value heads
+    D size of a head       E width of the network     F width inside the feed-forward part
+    V vocabulary
+"""

@@ -1,0 +1,235 @@
+"""What an engine and its callers agree on: values in, values out, and the `Engine` protocol.
+
+Owns the vocabulary (request, row, step, delta, finish). Never imports torch: the server
+reads this module before the model is loaded, and tests script fake engines from it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NewType, Protocol
+
+from fimble_model.errors import RequestError
+
+__all__ = [
+    "Clock",
+    "Delta",
+    "Engine",
+    "Finish",
+    "FinishReason",
+    "GeneratedToken",
+    "ModelInfo",
+    "Prompt",
+    "Request",
+    "RequestId",
+    "Sampling",
+    "StopRule",
+    "TextCodec",
+    "TokenId",
+]
+
+TokenId = NewType("TokenId", int)
+RequestId = NewType("RequestId", str)
+
+
+class Clock(Protocol):
+    """Time as a value that is passed in, so that tests need not sleep."""
+
+    def now_ms(self) -> float:
+        """Milliseconds since an arbitrary start; never goes back."""
+        ...
+
+
+class StopRule(Protocol):
+    """Decides inside the decode loop where a middle ends.
+
+    Called on the engine's thread after every token, so it must be cheap, pure and never raise.
+    """
+
+    def n_chars_to_keep(self, middle: str) -> int | None:
+        """None while `middle` may grow on; else how many of its characters to keep.
+
+        `middle` holds whole characters only and starts at the cursor (healed text removed).
+        The count is in characters (code points), `0 <= count <= len(middle)`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is drawn. Temperature 0 is greedy and ignores the rest."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise `RequestError` for values no distribution can be drawn from."""
+        if not 0.0 <= self.temperature <= 10.0:
+            raise RequestError(
+                expected="a temperature from 0 to 10",
+                found=repr(self.temperature),
+                to_do="Use 0 for greedy decoding.",
+            )
+        if not 0.0 < self.top_p <= 1.0:
+            raise RequestError(
+                expected="top_p above 0 and at most 1",
+                found=repr(self.top_p),
+                to_do="Use 1 to keep the whole distribution.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Token ids ready for the network, and the text that generation must begin with.
+
+    `healing_text` is the end of the user's prefix that token healing took back off the ids:
+    the first generated tokens are constrained to spell it, and it is cut from the middle.
+    """
+
+    token_ids: tuple[TokenId, ...]
+    healing_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One row to be generated. `max_new_tokens` counts tokens after the prompt."""
+
+    request_id: RequestId
+    prompt: Prompt
+    max_new_tokens: int
+    stop: StopRule
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        """Raise `RequestError` for a request that could never give an answer."""
+        if self.max_new_tokens < 1:
+            raise RequestError(
+                expected="max_new_tokens of at least 1",
+                found=str(self.max_new_tokens),
+                to_do="Ask for one token or do not ask.",
+            )
+        if not self.prompt.token_ids:
+            raise RequestError(
+                expected="a prompt of at least one token",
+                found="an empty prompt",
+                to_do="Begin the prompt with the format's first control token.",
+            )
+
+
+class FinishReason(enum.Enum):
+    """Why a row ended."""
+
+    END_TOKEN = "end_token"
+    STOP_RULE = "stop_rule"
+    LENGTH = "length"
+    CONTEXT_FULL = "context_full"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedToken:
+    """One generated token; the middle's first `char_end` characters are known after it.
+
+    `logprob` is the natural logarithm of the token's probability under the model's own
+    distribution at temperature 1, before healing masks and sampling.
+    """
+
+    token_id: TokenId
+    logprob: float
+    char_end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """The last word on a row. `text` is the whole middle after the stop rule's cut."""
+
+    reason: FinishReason
+    text: str
+    tokens: tuple[GeneratedToken, ...]
+    n_prompt_tokens: int
+    n_reused_tokens: int
+    queue_ms: float
+    prefill_ms: float
+    decode_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """One row's progress after one step: new whole characters, and at last its finish.
+
+    Exactly one delta of each request carries a finish, and it is the last one. Texts of the
+    deltas joined equal `finish.text`, unless the stop rule cut into text already streamed.
+    """
+
+    request_id: RequestId
+    text: str
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What is loaded: for `fimble check`, the status and every answer's `model` entry.
+
+    `dtype` is "int8", "float32" or "bfloat16". `fim_orders` are the orders the model was
+    trained for, the preferred one first ("spm", "psm").
+    """
+
+    name: str
+    device: str
+    dtype: str
+    n_parameters: int
+    context_tokens: int
+    vocabulary_size: int
+    fim_family: str
+    fim_orders: tuple[str, ...]
+
+
+class TextCodec(Protocol):
+    """User text to prompt and back. User text never becomes a control token."""
+
+    def encode(self, text: str) -> list[TokenId]:
+        """Token ids of plain text; `decode(encode(text)) == text` for any valid text."""
+        ...
+
+    def decode(self, token_ids: Sequence[TokenId]) -> str:
+        """Text of token ids; control tokens are left out."""
+        ...
+
+    def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
+        """The fill-in-the-middle prompt in the order the model was trained for, healed."""
+        ...
+
+
+class Engine(Protocol):
+    """A model that generates many rows at once. One thread owns it and makes every call."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is loaded."""
+        ...
+
+    @property
+    def codec(self) -> TextCodec:
+        """The model's tokenizer and FIM format."""
+        ...
+
+    @property
+    def has_work(self) -> bool:
+        """True while a row waits or runs."""
+        ...
+
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises `RequestError` where it could never be served."""
+        ...
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End a row: the next step reports it CANCELLED and frees it. Unknown ids are ignored."""
+        ...
+
+    def step(self) -> list[Delta]:
+        """Advance every row by at most one pass. Never raises for a single row's fault."""
+        ...
