@@ -1,0 +1,53 @@
+"""The completer's way to the engine, whoever owns it: a thread behind it, or the caller itself.
+
+Owns the protocol and the job's values. Never knows threads, LSP or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fimble_model.engine.protocol import Finish, ModelInfo, Request, TextCodec
+
+__all__ = ["EnginePort", "Generation", "Job"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work for the engine, one row or several candidates, for one buffer of one client.
+
+    `owner` names client and buffer: a newer job of the same owner replaces an older one.
+    `build` runs where the engine runs, because it tokenizes. When `deadline_ms` have passed
+    since the job was handed in, its rows are cancelled and come back with what they have.
+    """
+
+    owner: str
+    build: Callable[[TextCodec, ModelInfo], tuple[Request, ...]]
+    deadline_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """How each row of a job ended, in the order of its requests."""
+
+    finishes: tuple[Finish, ...]
+    model: ModelInfo
+
+
+class EnginePort(Protocol):
+    """Hands jobs to an engine. Its methods are called on the event loop only."""
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """What is loaded; None while it loads or after it failed to."""
+        ...
+
+    async def generate(self, job: Job) -> Generation | None:
+        """Run a job to its end. None when a newer job of its owner replaced it.
+
+        Cancelling the awaiting task frees the rows within one step. Raises `FimbleError` where
+        the model could not be loaded or the request was refused.
+        """
+        ...
