@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fimble_model.engine.protocol import ModelInfo
-
 from fimble_server.completion.plan import Plan
 
 __all__ = ["Answer", "ContextPiece", "Hidden", "Suggestion", "Timing", "TokenCounts"]

@@ -1,0 +1,1 @@
+"""What tests share: fake engines, clocks, marked text, tiny checkpoints. Never shipped."""
