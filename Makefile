@@ -1,0 +1,49 @@
+# One command a job; each sets up what it needs first. Run from the project's folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check format latency clean
+
+demo: $(VENV)/run.installed  ## complete a real source file in the terminal
+	@$(BIN)/fimble demo
+
+test: $(VENV)/test.installed  ## the tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/dev.installed test  ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+latency: $(VENV)/test.installed  ## milliseconds per keystroke, over stdio
+	$(BIN)/fimble-eval latency
+
+format: $(VENV)/dev.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Fimble needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Fimble into $(VENV) (torch is large: a few minutes the first time)"
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/test.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Fimble and its test extra into $(VENV)"
+	$(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/dev.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Fimble and its dev extra into $(VENV)"
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/test.installed
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
