@@ -1,0 +1,159 @@
+"""Token healing: taking back the word at the cursor, and what may be written in its place.
+
+Owns the choice of the boundary, the sorted index over token bytes, and the plan by which
+generation spells the text again. Pure: knows no torch, no rows and no formats.
+
+The text `retu` is cut into tokens as if nothing followed, so a model sees something it never
+saw in training, where `return` is one token. We end the prompt before the word and let the
+model write the word again, allowing only what spells the text typed so far.
+
+Not every way to spell it is one the tokenizer would choose, and a mask over single tokens
+favours short pieces that lead nowhere. So a plan holds one chain, the tokenizer's own spelling,
+and at each of its links the tokens that cover all that is left. The probabilities at the links
+of a chain, computed in one pass, give the exact distribution over its ways (see `sampling`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fimble_model.engine.protocol import TokenId
+from fimble_model.text.tokenizer import Tokenizer
+
+__all__ = [
+    "MAX_HEALING_CHARS",
+    "HealedText",
+    "HealingLink",
+    "HealingPlan",
+    "TokenIndex",
+    "heal",
+    "plan_healing",
+]
+
+# Guessed; measure. Long enough for a word or a deep indentation.
+MAX_HEALING_CHARS = 40
+
+
+class TokenIndex:
+    """Plain tokens in the order of their bytes, so that a prefix's tokens lie side by side."""
+
+    def __init__(self, token_bytes: Sequence[bytes]) -> None:
+        ids = (index for index, written in enumerate(token_bytes) if written)
+        self.sorted_ids = tuple(
+            TokenId(index) for index in sorted(ids, key=token_bytes.__getitem__)
+        )
+        self._sorted_bytes = [token_bytes[index] for index in self.sorted_ids]
+
+    def range_covering(self, start: bytes) -> range:
+        """Indices into `sorted_ids` of all tokens whose bytes begin with `start`."""
+        first = bisect_left(self._sorted_bytes, start)
+        return range(first, bisect_left(self._sorted_bytes, _after_all(start), lo=first))
+
+
+def _after_all(start: bytes) -> bytes:
+    """The least bytes above everything that begins with `start` (valid UTF-8 has no 0xFF)."""
+    trimmed = start.rstrip(b"\xff")
+    return trimmed[:-1] + bytes((trimmed[-1] + 1,)) if trimmed else b"\xff" * (len(start) + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealingLink:
+    """One place of the chain: the tokens that cover the rest, and the chain's own next token.
+
+    `covering` indexes `TokenIndex.sorted_ids`. At the last link `next_id` is None: there is
+    only covering left.
+    """
+
+    covering: range
+    next_id: TokenId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealingPlan:
+    """How a text may be spelled: along `chain`, leaving it at any link by a covering token.
+
+    `is_spelled_by_chain` says that the chain spells the whole text, so that after it anything
+    may follow; there are then as many links as chain tokens, else one more.
+    """
+
+    chain: tuple[TokenId, ...]
+    links: tuple[HealingLink, ...]
+    is_spelled_by_chain: bool
+    n_text_bytes: int
+
+    @property
+    def has_choice(self) -> bool:
+        """False where the chain is the only way, so that healing would change nothing."""
+        if not self.is_spelled_by_chain:
+            return True
+        *inner, last = self.links
+        # The chain's last token covers the rest itself, so one there is no choice.
+        return any(link.covering for link in inner) or len(last.covering) > 1
+
+
+def plan_healing(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealingPlan:
+    """The plan that spells `text`, which must not be empty."""
+    written = text.encode()
+    chain = _find_chain(text, tokenizer)
+    links: list[HealingLink] = []
+    n_spelled = 0
+    for token_id in chain:
+        links.append(
+            HealingLink(covering=index.range_covering(written[n_spelled:]), next_id=token_id)
+        )
+        n_spelled += len(tokenizer.token_bytes[token_id])
+    is_spelled = n_spelled == len(written)
+    if not is_spelled:
+        links.append(HealingLink(covering=index.range_covering(written[n_spelled:]), next_id=None))
+    return HealingPlan(
+        chain=chain,
+        links=tuple(links),
+        is_spelled_by_chain=is_spelled,
+        n_text_bytes=len(written),
+    )
+
+
+def _find_chain(text: str, tokenizer: Tokenizer) -> tuple[TokenId, ...]:
+    """The tokens of `text`, except a last blank that would join the word typed next.
+
+    Many tokenizers attach one blank to the word after it: of `x =    `, only the first three
+    blanks stay a token when `y` is typed. A letter as a probe tells.
+    """
+    if not text[-1:].isspace():
+        return tuple(tokenizer.encode(text))
+    n_bytes = len(text.encode())
+    chain: list[TokenId] = []
+    for token_id in tokenizer.encode(text + "a"):
+        n_bytes -= len(tokenizer.token_bytes[token_id])
+        if n_bytes < 0:
+            break
+        chain.append(token_id)
+    return tuple(chain)
+
+
+class HealedText(NamedTuple):
+    """Token ids that stay as they are whatever follows, and the text taken back off the end."""
+
+    token_ids: list[TokenId]
+    healing_text: str
+
+
+def heal(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealedText:
+    """Take the last word back off `text` where more typing could change its tokens.
+
+    At most `MAX_HEALING_CHARS` are taken: of a longer word only whole tokens at its end.
+    """
+    token_ids, n_taken = tokenizer.encode_words(text)
+    while n_taken:
+        taken = tokenizer.bytes_of(token_ids[-n_taken:])
+        healing_text = taken.decode("utf-8", errors="replace")
+        is_whole = healing_text.encode() == taken
+        if is_whole and len(healing_text) <= MAX_HEALING_CHARS:
+            break
+        n_taken -= 1
+    if not n_taken or not plan_healing(healing_text, tokenizer, index).has_choice:
+        return HealedText(token_ids, "")
+    return HealedText(token_ids[:-n_taken], healing_text)
