@@ -1,0 +1,197 @@
+"""The user's dials: one frozen tree, with the default, range, unit and sentence of each.
+
+Owns the tree, its reading from untyped values, and the table made from it. Never reads the
+environment or a clock, and knows neither LSP nor where its values come from: see
+`settings_layers` for files and editors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fimble_server.completion.plan import Limits
+
+__all__ = [
+    "CompletionSettings",
+    "Dial",
+    "ModelSettings",
+    "ServerSettings",
+    "Settings",
+    "iter_dials",
+    "limits_from",
+    "settings_table_markdown",
+]
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """What is known of one setting besides its type and default.
+
+    `least` and `most` bound numbers, both included. `pattern` bounds words; `form` says that
+    pattern in words a user can read.
+    """
+
+    doc: str
+    least: float | None = None
+    most: float | None = None
+    pattern: str | None = None
+    form: str = ""
+
+    def allows(self, value: object) -> bool:
+        """True where a value of the right type is also in range."""
+        if isinstance(value, str):
+            return self.pattern is None or re.fullmatch(self.pattern, value) is not None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return (self.least is None or value >= self.least) and (
+                self.most is None or value <= self.most
+            )
+        return True
+
+    def range_words(self) -> str:
+        """The range as a user reads it; empty where every value of the type will do."""
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:g} to {self.most:g}"
+        return self.form
+
+
+def _dial(default: _Value, dial: Dial) -> _Value:
+    """A dataclass field that carries its dial."""
+    made: _Value = field(default=default, metadata={"dial": dial})
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Which model runs, and on what."""
+
+    name: str = _dial(
+        "fimble-nano",
+        Dial(
+            doc="A model that ships with Fimble, or the path of a folder that holds one.",
+            pattern=r"\S(.*\S)?",
+            form="a name or a folder",
+        ),
+    )
+    device: str = _dial(
+        "auto",
+        Dial(
+            doc="Where the model runs; `auto` takes a GPU when there is one.",
+            pattern=r"auto|cpu|cuda(:\d+)?",
+            form="`auto`, `cpu`, `cuda` or `cuda:N`",
+        ),
+    )
+    dtype: str = _dial(
+        "auto",
+        Dial(
+            doc="The numbers the model computes in; `auto` is the fastest the device does well.",
+            pattern="auto|int8|float32|bfloat16",
+            form="`auto`, `int8`, `float32` or `bfloat16`",
+        ),
+    )
+    n_threads: int | None = _dial(
+        None,
+        Dial(doc="CPU threads of the model; left out, Fimble chooses.", least=1, most=256),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionSettings:
+    """When Fimble suggests, how much, and how long it may take."""
+
+    enabled: bool = _dial(True, Dial(doc="Suggest at all."))
+    menu: bool = _dial(
+        True, Dial(doc="Announce suggestions for completion menus too; read when an editor starts.")
+    )
+    eagerness: float = _dial(
+        0.5,
+        Dial(
+            doc="0 suggests only when nearly certain, 1 always suggests something.", least=0, most=1
+        ),
+    )
+    max_acceleration_lines: int = _dial(
+        4, Dial(doc="Most lines suggested while you type.", least=1, most=50)
+    )
+    max_exploration_lines: int = _dial(
+        30,
+        Dial(doc="Most lines suggested for an empty body or on request.", least=1, most=200),
+    )
+    acceleration_deadline_ms: float = _dial(
+        400.0, Dial(doc="Longest wait for a suggestion while you type.", least=10, most=10_000)
+    )
+    exploration_deadline_ms: float = _dial(
+        3000.0, Dial(doc="Longest wait for a suggestion on request.", least=10, most=60_000)
+    )
+    disabled_languages: tuple[str, ...] = _dial(
+        (), Dial(doc="LSP language identifiers in which Fimble stays silent, like `markdown`.")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How the process behaves."""
+
+    log_level: str = _dial(
+        "info",
+        Dial(
+            doc="How much is written to the log (standard error).",
+            pattern="debug|info|warning|error",
+            form="`debug`, `info`, `warning` or `error`",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All dials. Made anew at every change, passed as an argument, never changed in place."""
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    completion: CompletionSettings = field(default_factory=CompletionSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+
+
+def limits_from(settings: CompletionSettings) -> Limits:
+    """The dials that bound a plan."""
+    return Limits(
+        eagerness=settings.eagerness,
+        max_acceleration_lines=settings.max_acceleration_lines,
+        acceleration_deadline_ms=settings.acceleration_deadline_ms,
+        max_exploration_lines=settings.max_exploration_lines,
+        exploration_deadline_ms=settings.exploration_deadline_ms,
+    )
+
+
+def iter_dials() -> Iterator[tuple[str, dataclasses.Field[object], Dial]]:
+    """Every setting in the order of the tree: dotted path, field, dial."""
+    for section in dataclasses.fields(Settings):
+        for setting in dataclasses.fields(getattr(Settings(), section.name)):
+            yield f"{section.name}.{setting.name}", setting, setting.metadata["dial"]
+
+
+def settings_table_markdown() -> str:
+    """The README's table of settings: path, default, range, sentence."""
+    rows = [
+        f"| `{path}` | {_default_words(setting.default)} | {dial.range_words()} | {dial.doc} |"
+        for path, setting, dial in iter_dials()
+    ]
+    return "\n".join(["| setting | default | range | what it does |", "|---|---|---|---|", *rows])
+
+
+def _default_words(value: object) -> str:
+    """A default as it would be written in TOML, or a word where TOML has none."""
+    match value:
+        case None:
+            return "chosen"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case tuple():
+            return f"`[{', '.join(value)}]`"
+        case str():
+            return f'`"{value}"`'
+        case _:
+            return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
