@@ -63,35 +63,33 @@ def _after_all(start: bytes) -> bytes:
 class HealingLink:
     """One place of the chain: the tokens that cover the rest, and the chain's own next token.
 
-    `covering` indexes `TokenIndex.sorted_ids`. At the last link `next_id` is None: there is
-    only covering left.
+    `covering` indexes `TokenIndex.sorted_ids`. Where the chain ends short of the text, the last
+    link has no `next_id`: only covering is left there.
     """
 
     covering: range
     next_id: TokenId | None
+    next_is_covering: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealingPlan:
     """How a text may be spelled: along `chain`, leaving it at any link by a covering token.
 
-    `is_spelled_by_chain` says that the chain spells the whole text, so that after it anything
-    may follow; there are then as many links as chain tokens, else one more.
+    Where the chain spells the whole text, its last token is a covering one, and after it
+    anything may follow. Else there is one link more than chain tokens.
     """
 
     chain: tuple[TokenId, ...]
     links: tuple[HealingLink, ...]
-    is_spelled_by_chain: bool
     n_text_bytes: int
 
     @property
     def has_choice(self) -> bool:
         """False where the chain is the only way, so that healing would change nothing."""
-        if not self.is_spelled_by_chain:
-            return True
         *inner, last = self.links
-        # The chain's last token covers the rest itself, so one there is no choice.
-        return any(link.covering for link in inner) or len(last.covering) > 1
+        n_own = 1 if last.next_is_covering else 0
+        return any(link.covering for link in inner) or len(last.covering) > n_own
 
 
 def plan_healing(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealingPlan:
@@ -101,19 +99,17 @@ def plan_healing(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealingP
     links: list[HealingLink] = []
     n_spelled = 0
     for token_id in chain:
-        links.append(
-            HealingLink(covering=index.range_covering(written[n_spelled:]), next_id=token_id)
-        )
+        rest = written[n_spelled:]
         n_spelled += len(tokenizer.token_bytes[token_id])
-    is_spelled = n_spelled == len(written)
-    if not is_spelled:
+        link = HealingLink(
+            covering=index.range_covering(rest),
+            next_id=token_id,
+            next_is_covering=n_spelled == len(written),
+        )
+        links.append(link)
+    if n_spelled < len(written):
         links.append(HealingLink(covering=index.range_covering(written[n_spelled:]), next_id=None))
-    return HealingPlan(
-        chain=chain,
-        links=tuple(links),
-        is_spelled_by_chain=is_spelled,
-        n_text_bytes=len(written),
-    )
+    return HealingPlan(chain=chain, links=tuple(links), n_text_bytes=len(written))
 
 
 def _find_chain(text: str, tokenizer: Tokenizer) -> tuple[TokenId, ...]:
@@ -122,13 +118,13 @@ def _find_chain(text: str, tokenizer: Tokenizer) -> tuple[TokenId, ...]:
     Many tokenizers attach one blank to the word after it: of `x =    `, only the first three
     blanks stay a token when `y` is typed. A letter as a probe tells.
     """
-    if not text[-1:].isspace():
+    if not text.endswith((" ", "\t")):
         return tuple(tokenizer.encode(text))
-    n_bytes = len(text.encode())
+    n_left = len(text.encode())
     chain: list[TokenId] = []
     for token_id in tokenizer.encode(text + "a"):
-        n_bytes -= len(tokenizer.token_bytes[token_id])
-        if n_bytes < 0:
+        n_left -= len(tokenizer.token_bytes[token_id])
+        if n_left < 0:
             break
         chain.append(token_id)
     return tuple(chain)

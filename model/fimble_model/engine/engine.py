@@ -1,0 +1,307 @@
+"""The engine: many rows generated at once by one network, one pass a step.
+
+Owns the rows from `add` to their last delta, and the wall that keeps one row's fault from the
+others. Never decides what a prompt holds. One thread owns it and makes every call.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fimble_model.engine.clock import SystemClock
+from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.healing import HealingPlan, plan_healing
+from fimble_model.engine.kv_cache import KvCache
+from fimble_model.engine.middle import Middle
+from fimble_model.engine.prefix import n_common_tokens
+from fimble_model.engine.protocol import (
+    Clock,
+    Delta,
+    FinishReason,
+    ModelInfo,
+    Request,
+    RequestId,
+    TokenId,
+)
+from fimble_model.engine.ragged_pass import Piece, run_pass
+from fimble_model.engine.row import Row
+from fimble_model.engine.sampling import draw, draw_healed, new_generator
+from fimble_model.engine.scheduler import PassLimits, RowDemand, plan_pass
+from fimble_model.errors import RequestError
+from fimble_model.network.transformer import Transformer
+
+__all__ = ["NativeEngine"]
+
+log = logging.getLogger(__name__)
+
+# A row waits for another's prefill where that saves it at least this many tokens. Guessed.
+_WORTH_WAITING_TOKENS = 32
+
+
+class NativeEngine:
+    """Implements `Engine` over a `Transformer`.
+
+    Keeps the invariants that a request is either waiting or running until its one finish, and
+    that every slot row in use belongs to a running row.
+
+    Tokens that spell nothing but the healing text are not counted as generated: neither in
+    `Finish.tokens` nor against `max_new_tokens`. The first token's `logprob` includes the
+    choice of how to spell it.
+    """
+
+    def __init__(
+        self,
+        *,
+        transformer: Transformer,
+        model: ModelInfo,
+        codec: FimCodec,
+        cache: KvCache,
+        limits: PassLimits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._transformer = transformer
+        self._model = model
+        self._codec = codec
+        self._cache = cache
+        self._limits = limits or PassLimits()
+        self._clock = clock or SystemClock()
+        self._waiting: dict[RequestId, Row] = {}
+        self._running: dict[RequestId, Row] = {}
+        self._cancelled: set[RequestId] = set()
+        self._sorted_ids: Tensor | None = None
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is loaded."""
+        return self._model
+
+    @property
+    def codec(self) -> FimCodec:
+        """The model's tokenizer and FIM format."""
+        return self._codec
+
+    @property
+    def has_work(self) -> bool:
+        """True while a row waits or runs."""
+        return bool(self._waiting or self._running)
+
+    def add(self, request: Request) -> None:
+        """Queue a request. Raises `RequestError` where it could never be served."""
+        request_id = request.request_id
+        assert request_id not in self._waiting, "a request id is in use"
+        assert request_id not in self._running, "a request id is in use"
+        self._refuse_unknown_ids(request.prompt.token_ids)
+        plan = self._plan_healing(request.prompt.healing_text)
+        middle = Middle(
+            token_bytes=self._codec.tokenizer.token_bytes,
+            stop=request.stop,
+            max_new_tokens=request.max_new_tokens,
+            n_healing_bytes=plan.n_text_bytes if plan else 0,
+        )
+        row = Row(request, plan, middle, self._clock.now_ms())
+        # One slot more than is known, so that at least one token can follow.
+        if len(row.known_ids) + 1 > self._cache.max_row_tokens:
+            raise RequestError(
+                expected=f"a prompt of fewer than {self._cache.max_row_tokens} tokens",
+                found=f"{len(row.known_ids)} tokens",
+                to_do="Send less text, or raise the cache's byte budget if that is the limit.",
+            )
+        self._waiting[request_id] = row
+
+    def cancel(self, request_id: RequestId) -> None:
+        """End a row: the next step reports it CANCELLED and frees it. Unknown ids are ignored."""
+        if request_id in self._waiting or request_id in self._running:
+            self._cancelled.add(request_id)
+
+    def step(self) -> list[Delta]:
+        """Advance every row by at most one pass. Never raises for a single row's fault."""
+        if not self.has_work:
+            return []
+        with torch.inference_mode():
+            deltas = [self._end(row, FinishReason.CANCELLED) for row in self._pop_cancelled()]
+            self._admit_waiting()
+            deltas += self._advance_running()
+        return deltas
+
+    def _refuse_unknown_ids(self, token_ids: Sequence[TokenId]) -> None:
+        vocabulary_size = self._model.vocabulary_size
+        if min(token_ids) < 0 or max(token_ids) >= vocabulary_size:
+            raise RequestError(
+                expected=f"token ids from 0 to {vocabulary_size - 1}",
+                found=f"ids from {min(token_ids)} to {max(token_ids)}",
+                to_do="Build prompts with this engine's own codec.",
+            )
+
+    def _plan_healing(self, healing_text: str) -> HealingPlan | None:
+        if not healing_text:
+            return None
+        return plan_healing(healing_text, self._codec.tokenizer, self._codec.token_index)
+
+    def _pop_cancelled(self) -> list[Row]:
+        rows = [
+            row
+            for request_id in self._cancelled
+            if (row := self._waiting.get(request_id) or self._running.get(request_id))
+        ]
+        self._cancelled.clear()
+        return rows
+
+    def _admit_waiting(self) -> None:
+        """Start waiting rows, the newest first, while there are places and slots."""
+        for request_id, row in reversed(tuple(self._waiting.items())):
+            if len(self._running) >= self._limits.max_rows:
+                return
+            if self._is_worth_waiting(row):
+                continue
+            n_wanted = len(row.known_ids) + row.request.max_new_tokens
+            kv = self._cache.try_acquire(
+                row.request.prompt.token_ids, min(n_wanted, self._cache.max_row_tokens)
+            )
+            if kv is None:
+                continue
+            del self._waiting[request_id]
+            self._running[request_id] = row
+            row.kv = kv
+            row.n_reused_tokens = len(kv.token_ids)
+            row.generator = new_generator(row.request.sampling)
+            row.times.started_ms = self._clock.now_ms()
+
+    def _is_worth_waiting(self, row: Row) -> bool:
+        """True while a running row is about to compute more of this prompt than is cached.
+
+        Several candidates for one place share their prompt: the first computes it for all.
+        """
+        prompt_ids = row.request.prompt.token_ids
+        n_soon = max(
+            (
+                n_common_tokens(prompt_ids, other.request.prompt.token_ids)
+                for other in self._running.values()
+                if other.is_in_prefill
+            ),
+            default=0,
+        )
+        if n_soon < _WORTH_WAITING_TOKENS:
+            return False
+        return n_soon - self._cache.n_cached_tokens(prompt_ids) >= _WORTH_WAITING_TOKENS
+
+    def _advance_running(self) -> list[Delta]:
+        demands = [
+            RowDemand(request_id=request_id, n_pending_tokens=row.n_pending)
+            for request_id, row in self._running.items()
+        ]
+        shares = plan_pass(demands, self._limits.max_tokens)
+        if not shares:
+            return []
+        rows = [self._running[share.request_id] for share in shares]
+        try:
+            logprobs = run_pass(
+                self._transformer,
+                [_cut_piece(row, share.n_tokens) for row, share in zip(rows, shares, strict=True)],
+            )
+        except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
+            return [self._fail(row, error, is_cache_sound=False) for row in rows]
+        greedy_ids = _greedy_ids(rows, logprobs)
+        deltas = (
+            self._try_advance(row, logprobs_LV, greedy_id)
+            for row, logprobs_LV, greedy_id in zip(rows, logprobs, greedy_ids, strict=True)
+        )
+        return [delta for delta in deltas if delta is not None]
+
+    def _try_advance(
+        self, row: Row, logprobs_LV: Tensor, greedy: tuple[TokenId, float] | None
+    ) -> Delta | None:
+        """The row's delta after a pass; a row whose stop rule throws fails alone."""
+        try:
+            reason = self._advance(row, logprobs_LV, greedy)
+        except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
+            return self._fail(row, error, is_cache_sound=True)
+        return row.progress() if reason is None else self._end(row, reason)
+
+    def _advance(
+        self, row: Row, logprobs_LV: Tensor, greedy: tuple[TokenId, float] | None
+    ) -> FinishReason | None:
+        if greedy:
+            token_id, logprob = greedy
+        elif row.is_in_prefill:
+            if len(logprobs_LV):
+                row.trial_logprobs.append(logprobs_LV)
+            if row.n_pending:
+                return None
+            token_id, logprob = self._draw_first(row)
+        else:
+            token_id = TokenId(draw(logprobs_LV[0], row.request.sampling, row.generator))
+            logprob = float(logprobs_LV[0, token_id])
+        if row.is_in_prefill:
+            row.times.first_token_ms = self._clock.now_ms()
+        reason = row.middle.take(token_id, logprob)
+        row.known_ids.append(token_id)
+        if reason is None and len(row.known_ids) > self._cache.max_row_tokens:
+            return FinishReason.CONTEXT_FULL
+        return reason
+
+    def _draw_first(self, row: Row) -> tuple[TokenId, float]:
+        logprobs_LV = torch.cat(row.trial_logprobs)
+        row.trial_logprobs.clear()
+        sampling = row.request.sampling
+        if row.plan is None:
+            token_id = TokenId(draw(logprobs_LV[0], sampling, row.generator))
+            return token_id, float(logprobs_LV[0, token_id])
+        drawn = draw_healed(
+            row.plan, logprobs_LV, self._sorted_token_ids(logprobs_LV), sampling, row.generator
+        )
+        row.settle_chain(drawn.n_chain_tokens)
+        return drawn.token_id, drawn.logprob
+
+    def _sorted_token_ids(self, like: Tensor) -> Tensor:
+        if self._sorted_ids is None:
+            self._sorted_ids = torch.tensor(
+                self._codec.token_index.sorted_ids, dtype=torch.int64, device=like.device
+            )
+        return self._sorted_ids
+
+    def _fail(self, row: Row, error: Exception, *, is_cache_sound: bool) -> Delta:
+        # The error's own message is left out: a stop rule's may hold the user's text.
+        log.error(
+            "row %s failed with %s\n%s",
+            row.request.request_id,
+            type(error).__name__,
+            "".join(traceback.format_tb(error.__traceback__)),
+        )
+        return self._end(row, FinishReason.FAILED, is_cache_sound=is_cache_sound)
+
+    def _end(self, row: Row, reason: FinishReason, *, is_cache_sound: bool = True) -> Delta:
+        request_id = row.request.request_id
+        self._waiting.pop(request_id, None)
+        self._running.pop(request_id, None)
+        self._cancelled.discard(request_id)
+        if row.kv is not None:
+            (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
+        return row.finish(reason, self._clock.now_ms())
+
+
+def _cut_piece(row: Row, n_tokens: int) -> Piece:
+    assert row.kv is not None
+    n_computed = row.n_computed
+    return Piece(
+        row.kv,
+        row.known_ids[n_computed : n_computed + n_tokens],
+        min(row.n_silent_pending, n_tokens),
+    )
+
+
+def _greedy_ids(
+    rows: Sequence[Row], logprobs: Sequence[Tensor]
+) -> list[tuple[TokenId, float] | None]:
+    """The next token of each row that decodes greedily, all found by one reduction."""
+    is_greedy = [row.generator is None and not row.is_in_prefill for row in rows]
+    if not any(is_greedy):
+        return [None] * len(rows)
+    picked = torch.cat([part for part, greedy in zip(logprobs, is_greedy, strict=True) if greedy])
+    best = picked.max(dim=-1)
+    found = iter(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+    return [next(found) if greedy else None for greedy in is_greedy]

@@ -1,0 +1,111 @@
+"""One request's life in the engine: its known tokens, its slots, its middle and its times.
+
+Owns the bookkeeping of a single row. Never runs the network and never sees other rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fimble_model.engine.healing import HealingPlan
+from fimble_model.engine.kv_cache import KvRow
+from fimble_model.engine.middle import Middle
+from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
+
+__all__ = ["Row", "RowTimes"]
+
+
+@dataclass(slots=True, kw_only=True)
+class RowTimes:
+    """When a row was added, began to run, and drew its first token; None until then."""
+
+    added_ms: float
+    started_ms: float | None = None
+    first_token_ms: float | None = None
+
+    def spans(self, now_ms: float) -> tuple[float, float, float]:
+        """Milliseconds queued, in prefill and decoding, up to now."""
+        started_ms = now_ms if self.started_ms is None else self.started_ms
+        first_token_ms = now_ms if self.first_token_ms is None else self.first_token_ms
+        return started_ms - self.added_ms, first_token_ms - started_ms, now_ms - first_token_ms
+
+
+class Row:
+    """Keeps the invariant that `known_ids` begins with what its slots hold.
+
+    `known_ids` is the prompt, the healing chain as long as it is on trial, and what was
+    generated. Its tokens from `n_computed` on are pending. `plan` is None where nothing heals.
+    """
+
+    def __init__(
+        self, request: Request, plan: HealingPlan | None, middle: Middle, added_ms: float
+    ) -> None:
+        self.request = request
+        self.plan = plan
+        self.middle = middle
+        self.times = RowTimes(added_ms=added_ms)
+        self.generator: torch.Generator | None = None
+        self.kv: KvRow | None = None
+        self.n_reused_tokens = 0
+        self.trial_logprobs: list[Tensor] = []
+        chain = plan.chain if plan else ()
+        self.known_ids: list[TokenId] = [*request.prompt.token_ids, *chain]
+
+    @property
+    def n_computed(self) -> int:
+        """Tokens whose keys and values are in the row's slots."""
+        return len(self.kv.token_ids) if self.kv else 0
+
+    @property
+    def n_pending(self) -> int:
+        """Known tokens that the network has not seen."""
+        return len(self.known_ids) - self.n_computed
+
+    @property
+    def is_in_prefill(self) -> bool:
+        """True until the first token is drawn."""
+        return self.times.first_token_ms is None
+
+    @property
+    def n_silent_pending(self) -> int:
+        """Pending tokens whose log-probabilities nobody needs: all before the prompt's last.
+
+        While decoding, the one pending token is needed.
+        """
+        if not self.is_in_prefill:
+            return 0
+        return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
+
+    def settle_chain(self, n_chain_tokens: int) -> None:
+        """Keep the chain's first tokens, roll back the others."""
+        assert self.plan is not None
+        assert self.kv is not None
+        n_kept = len(self.request.prompt.token_ids) + n_chain_tokens
+        del self.known_ids[n_kept:]
+        self.kv.truncate(n_kept)
+        for token_id in self.plan.chain[:n_chain_tokens]:
+            self.middle.spell(token_id)
+
+    def progress(self) -> Delta | None:
+        """New whole characters, if any."""
+        text = self.middle.take_unsent()
+        return Delta(request_id=self.request.request_id, text=text) if text else None
+
+    def finish(self, reason: FinishReason, now_ms: float) -> Delta:
+        """The row's last delta."""
+        queue_ms, prefill_ms, decode_ms = self.times.spans(now_ms)
+        finish = Finish(
+            reason=reason,
+            text=self.middle.text,
+            tokens=tuple(self.middle.tokens),
+            n_prompt_tokens=len(self.request.prompt.token_ids),
+            n_reused_tokens=self.n_reused_tokens,
+            queue_ms=queue_ms,
+            prefill_ms=prefill_ms,
+            decode_ms=decode_ms,
+        )
+        text = self.middle.take_unsent()
+        return Delta(request_id=self.request.request_id, text=text, finish=finish)
