@@ -50,13 +50,16 @@ class TokenIndex:
     def range_covering(self, start: bytes) -> range:
         """Indices into `sorted_ids` of all tokens whose bytes begin with `start`."""
         first = bisect_left(self._sorted_bytes, start)
-        return range(first, bisect_left(self._sorted_bytes, _after_all(start), lo=first))
+        after_all = _try_successor(start)
+        if after_all is None:
+            return range(first, len(self._sorted_bytes))
+        return range(first, bisect_left(self._sorted_bytes, after_all, lo=first))
 
 
-def _after_all(start: bytes) -> bytes:
-    """The least bytes above everything that begins with `start` (valid UTF-8 has no 0xFF)."""
+def _try_successor(start: bytes) -> bytes | None:
+    """The least bytes above everything that begins with `start`, if there are any."""
     trimmed = start.rstrip(b"\xff")
-    return trimmed[:-1] + bytes((trimmed[-1] + 1,)) if trimmed else b"\xff" * (len(start) + 1)
+    return trimmed[:-1] + bytes((trimmed[-1] + 1,)) if trimmed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,8 @@ def _strip_controls(
     model["vocab"] = {
         written: index for written, index in model["vocab"].items() if written not in control_ids
     }
+    # An added token keeps its id only where the vocabulary names it too.
+    model["vocab"] |= {token["content"]: token["id"] for token in blanks}
     pre_tokenizer = parsed["pre_tokenizer"]
     for step in (pre_tokenizer, *pre_tokenizer.get("pretokenizers", ())):
         if step["type"] == "ByteLevel":

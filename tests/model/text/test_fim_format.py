@@ -1,0 +1,80 @@
+"""Laws of the format table: found by statement or type, never guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from fimble_model.errors import CheckpointError
+from fimble_model.text.fim_format import FAMILIES, FimFormat, FimOrder, Hole, find_fim_format
+
+QWEN_STRINGS = (
+    "<|endoftext|>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+)
+
+
+def test_fimble_writes_the_suffix_first_so_that_prefix_and_middle_touch() -> None:
+    fim_format = find_fim_format(
+        model_type="qwen3", control_strings=QWEN_STRINGS, stated_family="fimble"
+    )
+    assert fim_format.orders == (FimOrder.SPM, FimOrder.PSM)
+    assert fim_format.layout == (
+        "<|fim_prefix|>",
+        "<|fim_suffix|>",
+        Hole.SUFFIX,
+        "<|fim_middle|>",
+        Hole.PREFIX,
+    )
+
+
+def test_qwen_coder_is_found_by_its_type_and_writes_the_prefix_first() -> None:
+    fim_format = find_fim_format(model_type="qwen2", control_strings=QWEN_STRINGS)
+    assert fim_format.family == "qwen2.5-coder"
+    assert fim_format.layout == (
+        "<|fim_prefix|>",
+        Hole.PREFIX,
+        "<|fim_suffix|>",
+        Hole.SUFFIX,
+        "<|fim_middle|>",
+    )
+
+
+def test_stated_orders_choose_the_preferred_one() -> None:
+    fim_format = find_fim_format(
+        model_type="qwen3",
+        control_strings=QWEN_STRINGS,
+        stated_family="fimble",
+        stated_orders=("psm",),
+    )
+    assert fim_format.orders == (FimOrder.PSM,)
+
+
+def test_a_type_that_says_nothing_of_the_order_is_refused() -> None:
+    """Qwen3's vocabulary has the FIM strings, but the model was not trained with them."""
+    with pytest.raises(CheckpointError, match=r"State it in config\.json"):
+        find_fim_format(model_type="qwen3", control_strings=QWEN_STRINGS)
+
+
+def test_a_vocabulary_without_the_strings_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"<\|fim_middle\|>"):
+        find_fim_format(model_type="qwen2", control_strings=("<|endoftext|>",))
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="'mps'"):
+        find_fim_format(
+            model_type="qwen3",
+            control_strings=QWEN_STRINGS,
+            stated_family="fimble",
+            stated_orders=("mps",),
+        )
+
+
+@pytest.mark.parametrize("fim_format", FAMILIES, ids=lambda fim_format: fim_format.family)
+def test_every_layout_takes_prefix_and_suffix_once(fim_format: FimFormat) -> None:
+    for layout in fim_format.layouts.values():
+        assert layout.count(Hole.PREFIX) == layout.count(Hole.SUFFIX) == 1
