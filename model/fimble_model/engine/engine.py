@@ -90,6 +90,16 @@ class NativeEngine:
         """True while a row waits or runs."""
         return bool(self._waiting or self._running)
 
+    @property
+    def n_rows_in_use(self) -> int:
+        """Cache rows that running rows hold."""
+        return self._cache.n_rows_in_use
+
+    @property
+    def n_cache_bytes(self) -> int:
+        """Bytes of all keys and values, in use or kept."""
+        return self._cache.n_bytes
+
     def add(self, request: Request) -> None:
         """Queue a request. Raises `RequestError` where it could never be served."""
         request_id = request.request_id

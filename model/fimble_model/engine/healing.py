@@ -122,15 +122,25 @@ def _find_chain(text: str, tokenizer: Tokenizer) -> tuple[TokenId, ...]:
     blanks stay a token when `y` is typed. A letter as a probe tells.
     """
     if not text.endswith((" ", "\t")):
-        return tuple(tokenizer.encode(text))
+        return tuple(_encode_inside(text, tokenizer))
     n_left = len(text.encode())
     chain: list[TokenId] = []
-    for token_id in tokenizer.encode(text + "a"):
+    for token_id in _encode_inside(text + "a", tokenizer):
         n_left -= len(tokenizer.token_bytes[token_id])
         if n_left < 0:
             break
         chain.append(token_id)
     return tuple(chain)
+
+
+def _encode_inside(text: str, tokenizer: Tokenizer) -> list[TokenId]:
+    """Tokens of `text` as they are where something stands before it.
+
+    At its very start a text may be split in another way. A digit before it joins nothing but
+    further digits.
+    """
+    first, *others = tokenizer.encode("1" + text)
+    return others if tokenizer.token_bytes[first] == b"1" else tokenizer.encode(text)
 
 
 class HealedText(NamedTuple):

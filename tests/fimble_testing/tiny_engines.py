@@ -1,0 +1,144 @@
+"""Small engines over random weights, and the loop that runs requests to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import torch
+
+from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.engine import NativeEngine
+from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
+from fimble_model.engine.protocol import (
+    Delta,
+    Finish,
+    ModelInfo,
+    Prompt,
+    Request,
+    RequestId,
+    Sampling,
+    StopRule,
+)
+from fimble_model.engine.scheduler import PassLimits
+from fimble_model.engine.stopping import NeverStop
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.transformer import Transformer
+from fimble_model.text.fim_format import find_fim_format
+from fimble_model.text.tokenizer import parse_tokenizer
+from fimble_testing.tiny_tokenizers import build_tokenizer_json
+
+__all__ = ["TINY_CONFIG", "build_engine", "build_request", "last_of", "run_all", "run_alone"]
+
+TINY_CONFIG = NetworkConfig(
+    n_layers=2,
+    width=32,
+    n_query_heads=4,
+    n_key_heads=2,
+    head_size=8,
+    feed_forward_width=64,
+    vocabulary_size=520,
+    max_positions=320,
+    qk_norm=True,
+)
+
+
+@cache
+def _network() -> Transformer:
+    transformer = Transformer(TINY_CONFIG)
+    transformer.initialise(seed=0)
+    with torch.no_grad():
+        for parameter in transformer.parameters():
+            # Larger than for training, so that the likeliest token is likelier by far.
+            if parameter.dim() > 1:
+                parameter.mul_(10)
+    return transformer.eval().requires_grad_(False)
+
+
+@cache
+def _codec(style: str) -> FimCodec:
+    tokenizer = parse_tokenizer(build_tokenizer_json(style))
+    fim_format = find_fim_format(
+        model_type="qwen3",
+        control_strings=tokenizer.control_ids.keys(),
+        stated_family="fimble",
+        stated_orders=("spm",) if style == "fimble" else ("psm",),
+    )
+    return FimCodec(tokenizer, fim_format)
+
+
+def build_engine(
+    *,
+    style: str = "fimble",
+    budget_bytes: int = DEFAULT_CACHE_BYTES,
+    limits: PassLimits | None = None,
+) -> NativeEngine:
+    """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
+    transformer, codec = _network(), _codec(style)
+    layout = KvLayout(
+        n_layers=TINY_CONFIG.n_layers,
+        n_key_heads=TINY_CONFIG.n_key_heads,
+        head_size=TINY_CONFIG.head_size,
+        max_tokens=TINY_CONFIG.max_positions,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
+    model = ModelInfo(
+        name="tiny",
+        device="cpu",
+        dtype="float32",
+        n_parameters=sum(parameter.numel() for parameter in transformer.parameters()),
+        context_tokens=TINY_CONFIG.max_positions,
+        vocabulary_size=TINY_CONFIG.vocabulary_size,
+        fim_family=codec.fim_format.family,
+        fim_orders=tuple(order.value for order in codec.fim_format.orders),
+    )
+    return NativeEngine(
+        transformer=transformer,
+        model=model,
+        codec=codec,
+        cache=KvCache(layout, budget_bytes),
+        limits=limits,
+    )
+
+
+def build_request(
+    request_id: str,
+    prompt: Prompt,
+    *,
+    max_new_tokens: int = 8,
+    stop: StopRule | None = None,
+    sampling: Sampling | None = None,
+) -> Request:
+    """A request with the defaults that most laws want."""
+    return Request(
+        request_id=RequestId(request_id),
+        prompt=prompt,
+        max_new_tokens=max_new_tokens,
+        stop=stop or NeverStop(),
+        sampling=sampling or Sampling(),
+    )
+
+
+def run_all(engine: NativeEngine, requests: Iterable[Request] = ()) -> dict[str, list[Delta]]:
+    """Add the requests, step until no work is left, and give each request's deltas."""
+    for request in requests:
+        engine.add(request)
+    deltas: dict[str, list[Delta]] = {}
+    while engine.has_work:
+        for delta in engine.step():
+            deltas.setdefault(delta.request_id, []).append(delta)
+    return deltas
+
+
+def run_alone(engine: NativeEngine, request: Request) -> Finish:
+    """The finish of a request that has the engine for itself."""
+    finish = last_of(run_all(engine, [request])[request.request_id])
+    assert finish is not None
+    return finish
+
+
+def last_of(deltas: Sequence[Delta]) -> Finish | None:
+    """The finish of the last delta; every other delta has none."""
+    assert all(delta.finish is None for delta in deltas[:-1])
+    return deltas[-1].finish
