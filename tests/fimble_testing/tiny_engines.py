@@ -30,6 +30,9 @@ from fimble_testing.tiny_tokenizers import build_tokenizer_json
 
 __all__ = ["TINY_CONFIG", "build_engine", "build_request", "last_of", "run_all", "run_alone"]
 
+# Several threads cost more than they save at this size, and far more on a busy machine.
+torch.set_num_threads(1)
+
 TINY_CONFIG = NetworkConfig(
     n_layers=2,
     width=32,
