@@ -1,0 +1,242 @@
+"""`fimble-train`: from a list of packages to a model folder, one verb a stage.
+
+Owns the verbs, their options and what they show. Every decision is made elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from fimble_model.errors import FimbleError
+from fimble_model.training.pretraining import Progress as TrainingProgress
+from fimble_model.training.recipes import find_recipe
+from fimble_model.training.samples import Layout, SampleMaker
+from fimble_model.training.sources import SHIPPED_SOURCES, load_sources
+from fimble_model.training.stages import Workshop
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Make a Fimble model: corpus, clean, tokenizer, train, export.",
+)
+console = Console()
+
+WorkOption = Annotated[Path, typer.Option("--work", help="Folder for corpus and checkpoints.")]
+RecipeOption = Annotated[str, typer.Option("--model", help="Which model to make.")]
+SourcesOption = Annotated[Path, typer.Option("--sources", help="TOML list of packages.")]
+BenchmarksOption = Annotated[
+    list[Path] | None,
+    typer.Option("--benchmarks", help="Folder of benchmark files to keep out; may be repeated."),
+]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", min=0.1, help="Training time; the recipe's if absent.")
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads to train with.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights, order and cuts.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the model; in the work folder if absent.")
+]
+CompileOption = Annotated[
+    bool, typer.Option("--compile/--no-compile", help="Compile the step: faster, needs gcc.")
+]
+
+_DEFAULT_WORK = Path("runs")
+_DEFAULT_RECIPE = "fimble-nano"
+_CHECKPOINT_EVERY_S = 120.0
+
+
+class _MonotonicClock:
+    def now_ms(self) -> float:
+        return time.monotonic() * 1000
+
+
+def main() -> None:
+    """Run the command line; a fault of the user's is one line and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except FimbleError as error:
+        Console(stderr=True).print(f"[red]{error}[/red]")
+        raise SystemExit(1) from error
+
+
+@app.command()
+def corpus(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    sources: SourcesOption = SHIPPED_SOURCES,
+) -> None:
+    """Fetch the packages, licence first."""
+    listed = load_sources(sources)
+    with _bar() as bar:
+        task = bar.add_task("corpus", total=len(listed))
+        fetched = _workshop(work, model).fetch(listed, on_source=lambda _: bar.advance(task))
+    for each in fetched:
+        if each.refused:
+            console.print(f"[yellow]refused[/yellow] {each.name}: {each.refused}")
+    n_chars = sum(each.n_chars for each in fetched)
+    console.print(f"{sum(not each.refused for each in fetched)} packages, {n_chars:,} characters")
+
+
+@app.command()
+def clean(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    benchmarks: BenchmarksOption = None,
+) -> None:
+    """Filter the corpus and say what each filter removed."""
+    with _bar() as bar:
+        task = bar.add_task("clean", total=None)
+        report = _workshop(work, model).clean(
+            tuple(benchmarks or ()), on_document=lambda: bar.advance(task)
+        )
+    for reason, n_files in sorted(report.removed.items(), key=lambda item: -item[1]):
+        console.print(f"{n_files:>7,} files removed: {reason}")
+    for change, n_files in sorted(report.changed.items(), key=lambda item: -item[1]):
+        console.print(f"{n_files:>7,} files changed: {change}")
+    console.print(f"{report.n_train_files:,} files, {report.n_train_chars:,} characters are left")
+
+
+@app.command()
+def tokenizer(work: WorkOption = _DEFAULT_WORK, model: RecipeOption = _DEFAULT_RECIPE) -> None:
+    """Learn the vocabulary."""
+    made = _workshop(work, model).make_tokenizer(show_progress=console.is_terminal)
+    console.print(f"{made.get_vocab_size():,} tokens")
+
+
+@app.command()
+def samples(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many to show.")] = 5,
+    seed: SeedOption = 0,
+) -> None:
+    """Show a few training samples: prefix, middle, suffix. (Training makes its own.)"""
+    workshop = _workshop(work, model)
+    texts, maker = workshop.train_texts(), SampleMaker(workshop.tokenizer())
+    rng = random.Random(seed)
+    for _ in range(count):
+        sample = maker.make(rng.choice(texts), rng, n_tokens=256)
+        console.rule(f"{sample.layout.value}, {len(sample.token_ids)} tokens")
+        console.print(sample.prefix, end="", markup=False, highlight=False)
+        style = "default" if sample.layout is Layout.PLAIN else "reverse"
+        console.print(sample.middle, end="", markup=False, highlight=False, style=style)
+        console.print(sample.suffix, markup=False, highlight=False, style="dim")
+
+
+@app.command()
+def train(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    minutes: MinutesOption = None,
+    threads: ThreadsOption = 2,
+    seed: SeedOption = 0,
+    compiled: CompileOption = True,
+) -> None:
+    """Train; interrupt it and run it again to go on."""
+    torch.set_num_threads(threads)
+    workshop = _workshop(work, model)
+    time_s = workshop.recipe.time_s if minutes is None else minutes * 60
+    trainer = workshop.trainer(time_s=time_s, seed=seed, compiled=compiled)
+    with _bar() as bar:
+        task = bar.add_task("train", total=time_s)
+        workshop.train(
+            trainer,
+            clock=_MonotonicClock(),
+            checkpoint_every_s=_CHECKPOINT_EVERY_S,
+            on_progress=_reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
+        )
+
+
+@app.command()
+def export(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    out: OutOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Measure the newest checkpoint and write the model folder and its card."""
+    torch.set_num_threads(threads)
+    workshop = _workshop(work, model)
+    folder = workshop.model_folder / "export" if out is None else out
+    with console.status("measuring"):
+        facts = workshop.export(folder, made_on=datetime.now(tz=UTC).date())
+    score = facts.score
+    console.print(f"{folder}: {facts.n_parameters:,} parameters")
+    console.print(f"{score.bits_per_char:.3f} bits per character on held-out packages")
+    console.print(f"{score.line_end_share:.1%} of line ends, {score.whole_line_share:.1%} of lines")
+
+
+@app.command(name="all")
+def all_stages(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    sources: SourcesOption = SHIPPED_SOURCES,
+    benchmarks: BenchmarksOption = None,
+    minutes: MinutesOption = None,
+    threads: ThreadsOption = 2,
+    seed: SeedOption = 0,
+    compiled: CompileOption = True,
+    out: OutOption = None,
+) -> None:
+    """Every stage in turn; those that are done already are not done again."""
+    workshop = _workshop(work, model)
+    corpus(work, model, sources)
+    if not (workshop.corpus_folder / "clean.json").is_file():
+        clean(work, model, benchmarks)
+    if not (workshop.model_folder / "tokenizer.json").is_file():
+        tokenizer(work, model)
+    train(work, model, minutes, threads, seed, compiled)
+    export(work, model, out, threads)
+
+
+def _reporter(bar: Progress, move: Callable[[float], None]) -> Callable[[TrainingProgress], None]:
+    """Shows progress as a bar in a terminal and as lines in a log."""
+
+    def report(progress: TrainingProgress) -> None:
+        move(progress.elapsed_s)
+        if not console.is_terminal:
+            console.print(
+                f"{progress.elapsed_s:>8.0f} s  step {progress.n_steps:>6}  "
+                f"{progress.n_tokens / 1e6:>7.2f} M tokens  loss {progress.loss:.4f}"
+            )
+        else:
+            bar.update(bar.task_ids[0], description=f"train  loss {progress.loss:.3f}")
+
+    return report
+
+
+def _workshop(work: Path, model: str) -> Workshop:
+    return Workshop(folder=work, recipe=find_recipe(model))
+
+
+def _bar() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

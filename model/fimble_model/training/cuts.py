@@ -1,0 +1,139 @@
+"""Where a document is cut into prefix, middle and suffix.
+
+Owns the kinds of cut and their odds. Pure: text and a random generator in, character offsets
+out. Never tokenizes and never trims to a window: `samples` does.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tree_sitter_python
+from tree_sitter import Language, Node, Parser
+
+__all__ = ["Cut", "CutKind", "choose_cut"]
+
+
+class CutKind(enum.Enum):
+    """What a middle is."""
+
+    SYNTAX = "syntax node"
+    LINE_END = "cursor to end of line"
+    SPAN = "random span"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The middle is `text[middle_start:middle_end]`, in characters: one emoji counts once."""
+
+    kind: CutKind
+    middle_start: int
+    middle_end: int
+
+
+_ODDS = {CutKind.SYNTAX: 0.5, CutKind.LINE_END: 0.2, CutKind.SPAN: 0.3}
+_MAX_SPAN_CHARS = 300
+
+_STATEMENTS = frozenset(
+    {"expression_statement", "return_statement", "if_statement", "for_statement", "try_statement",
+     "while_statement", "with_statement", "raise_statement", "assert_statement",
+     "import_statement", "import_from_statement", "delete_statement", "function_definition",
+     "class_definition", "decorated_definition"}
+)  # fmt: skip
+_EXPRESSIONS = frozenset(
+    {"call", "attribute", "binary_operator", "boolean_operator", "comparison_operator", "list",
+     "dictionary", "tuple", "string", "subscript", "lambda", "list_comprehension",
+     "dictionary_comprehension", "conditional_expression", "not_operator"}
+)  # fmt: skip
+_ARGUMENTS = frozenset({"argument_list", "parameters"})
+
+_parser = Parser(Language(tree_sitter_python.language()))
+
+
+def choose_cut(text: str, rng: random.Random, *, max_middle_chars: int) -> Cut | None:
+    """A cut of `text` with a middle of 1 to `max_middle_chars`, or None where none was found."""
+    kind = rng.choices(tuple(_ODDS), weights=tuple(_ODDS.values()))[0]
+    if kind is CutKind.SYNTAX:
+        span = _choose_node(text, rng, max_middle_chars)
+    elif kind is CutKind.LINE_END:
+        span = _choose_line_end(text, rng, max_middle_chars)
+    else:
+        span = _choose_span(text, rng, min(max_middle_chars, _MAX_SPAN_CHARS))
+    if span is None or not text[span[0] : span[1]].strip():
+        return None
+    return Cut(kind=kind, middle_start=span[0], middle_end=span[1])
+
+
+def _choose_span(text: str, rng: random.Random, max_chars: int) -> tuple[int, int] | None:
+    """Any characters: lengths spread evenly on a logarithmic scale, for short ones come more."""
+    if not text:
+        return None
+    n_chars = min(int(max_chars ** rng.random()) + 1, max_chars, len(text))
+    start = rng.randrange(len(text) - n_chars + 1)
+    return start, start + n_chars
+
+
+def _choose_line_end(text: str, rng: random.Random, max_chars: int) -> tuple[int, int] | None:
+    """From a random column of a line with text to its end."""
+    start, end = _line_around(text, rng.randrange(len(text))) if text else (0, 0)
+    first = start + len(text[start:end]) - len(text[start:end].lstrip())
+    if first >= end or end - first > max_chars:
+        return None
+    column = rng.randrange(first, end)
+    return _maybe_with_indentation(text, (column, end), rng)
+
+
+def _choose_node(text: str, rng: random.Random, max_chars: int) -> tuple[int, int] | None:
+    """A node of the syntax tree: block, statement, expression or arguments, evenly."""
+    groups: dict[str, list[Node]] = {}
+    data = text.encode()
+    for node in _walk(_parser.parse(data).root_node):
+        group = _group(node)
+        if group is not None and 0 < node.end_byte - node.start_byte <= max_chars:
+            groups.setdefault(group, []).append(node)
+    if not groups:
+        return None
+    node = rng.choice(groups[rng.choice(sorted(groups))])
+    start = len(data[: node.start_byte].decode())
+    end = start + len(data[node.start_byte : node.end_byte].decode())
+    return _maybe_with_indentation(text, (start, end), rng)
+
+
+def _group(node: Node) -> str | None:
+    if node.type == "block":
+        return "block"
+    if node.type in _STATEMENTS:
+        return "statement"
+    if node.type in _EXPRESSIONS:
+        return "expression"
+    return "arguments" if node.type in _ARGUMENTS else None
+
+
+def _walk(root: Node) -> Iterator[Node]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.named_children)
+
+
+def _maybe_with_indentation(
+    text: str, span: tuple[int, int], rng: random.Random
+) -> tuple[int, int]:
+    """Half of the cuts at a line's first character leave the indentation to the middle.
+
+    An editor indents on Enter, so the cursor usually stands behind the blanks; where it does
+    not, the model has to write them.
+    """
+    line_start = text.rfind("\n", 0, span[0]) + 1
+    is_first = not text[line_start : span[0]].strip(" \t")
+    return (line_start, span[1]) if is_first and rng.random() < 0.5 else span
+
+
+def _line_around(text: str, at: int) -> tuple[int, int]:
+    """Start and end of the line that holds character `at`, without its newline."""
+    end = text.find("\n", at)
+    return text.rfind("\n", 0, at) + 1, len(text) if end < 0 else end

@@ -1,0 +1,130 @@
+"""From a trained network to the folder that every loader knows.
+
+Owns the names and files of the export: `config.json` as Qwen3ForCausalLM, `model.safetensors`
+in float16, the tokenizer's files. Never trains, never measures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from fimble_model.network.config import NetworkConfig
+from fimble_model.training.tokenizer import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS
+
+__all__ = ["export_model"]
+
+Json = dict[str, object]
+
+
+def export_model(
+    weights: Mapping[str, Tensor], config: NetworkConfig, tokenizer: Tokenizer, folder: Path
+) -> None:
+    """Write the model folder. `weights` are named as `Transformer.named_parameters` names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: tensor.to(torch.float16).contiguous()
+        for name, tensor in _public_tensors(weights, config).items()
+    }
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    _write_json(folder / "config.json", _model_config(config, tokenizer))
+    _write_json(folder / "generation_config.json", _generation_config(tokenizer))
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(config))
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _public_tensors(weights: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
+    """Our names to Qwen3's; fused matrices are taken apart. The tied head is not stored."""
+    tensors = {
+        "model.embed_tokens.weight": weights["embedding.weight"],
+        "model.norm.weight": weights["final_norm.weight"],
+    }
+    keys_width = config.n_key_heads * config.head_size
+    qkv_rows = (config.n_query_heads * config.head_size, keys_width, keys_width)
+    for layer_index in range(config.n_layers):
+        ours, public = f"layers.{layer_index}", f"model.layers.{layer_index}"
+        q_proj, k_proj, v_proj = torch.split_with_sizes(weights[f"{ours}.qkv.weight"], qkv_rows)
+        gate_proj, up_proj = weights[f"{ours}.gate_up.weight"].chunk(2)
+        tensors |= {
+            f"{public}.input_layernorm.weight": weights[f"{ours}.attention_norm.weight"],
+            f"{public}.self_attn.q_proj.weight": q_proj,
+            f"{public}.self_attn.k_proj.weight": k_proj,
+            f"{public}.self_attn.v_proj.weight": v_proj,
+            f"{public}.self_attn.q_norm.weight": weights[f"{ours}.head_norm.query_weight"],
+            f"{public}.self_attn.k_norm.weight": weights[f"{ours}.head_norm.key_weight"],
+            f"{public}.self_attn.o_proj.weight": weights[f"{ours}.output.weight"],
+            f"{public}.post_attention_layernorm.weight": weights[
+                f"{ours}.feed_forward_norm.weight"
+            ],
+            f"{public}.mlp.gate_proj.weight": gate_proj,
+            f"{public}.mlp.up_proj.weight": up_proj,
+            f"{public}.mlp.down_proj.weight": weights[f"{ours}.down.weight"],
+        }
+    return tensors
+
+
+def _model_config(config: NetworkConfig, tokenizer: Tokenizer) -> Json:
+    assert config.tied_embeddings, "the export stores no head"
+    assert config.qk_norm, "qwen3 has norms for queries and keys"
+    biases = (config.qkv_bias, config.output_bias, config.mlp_bias)
+    assert not any(biases), "qwen3 has no biases"
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "bos_token_id": None,
+        "dtype": "float16",
+        "eos_token_id": tokenizer.token_to_id(END_TOKEN),
+        "fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"]},
+        "head_dim": config.head_size,
+        "hidden_act": "silu",
+        "hidden_size": config.width,
+        "initializer_range": 0.02,
+        "intermediate_size": config.feed_forward_width,
+        "max_position_embeddings": config.max_positions,
+        "num_attention_heads": config.n_query_heads,
+        "num_hidden_layers": config.n_layers,
+        "num_key_value_heads": config.n_key_heads,
+        "pad_token_id": tokenizer.token_to_id(PAD_TOKEN),
+        "rms_norm_eps": config.norm_epsilon,
+        # Older loaders read the first, transformers 5 the second.
+        "rope_theta": config.rope_theta,
+        "rope_parameters": {"rope_theta": config.rope_theta, "rope_type": "default"},
+        "tie_word_embeddings": True,
+        "use_cache": True,
+        "vocab_size": config.vocabulary_size,
+    }
+
+
+def _generation_config(tokenizer: Tokenizer) -> Json:
+    return {
+        "do_sample": False,
+        "eos_token_id": tokenizer.token_to_id(END_TOKEN),
+        "pad_token_id": tokenizer.token_to_id(PAD_TOKEN),
+    }
+
+
+def _tokenizer_config(config: NetworkConfig) -> Json:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": False,
+        "add_prefix_space": False,
+        "additional_special_tokens": [
+            token for token in SPECIAL_TOKENS if token not in (END_TOKEN, PAD_TOKEN)
+        ],
+        "clean_up_tokenization_spaces": False,
+        "eos_token": END_TOKEN,
+        "model_max_length": config.max_positions,
+        "pad_token": PAD_TOKEN,
+    }
+
+
+def _write_json(path: Path, value: Json) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

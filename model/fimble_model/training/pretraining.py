@@ -1,0 +1,243 @@
+"""The training loop: rows in, weights out, for a given time.
+
+Owns the loop, the running average of the weights, and what a checkpoint holds. Invariant: a
+run that is interrupted and resumed goes through the same states as one that is not, as long as
+the clock tells the same times. Draws no random numbers: rows are a function of seed and place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fimble_model.engine.protocol import Clock
+from fimble_model.network.attention import DenseCausal
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.transformer import Transformer
+from fimble_model.training.checkpoint import load_latest_checkpoint, write_checkpoint
+from fimble_model.training.faults import TrainingError
+from fimble_model.training.optimiser import Optimisers, OptimiserSettings
+from fimble_model.training.samples import RowPlace, RowStream
+from fimble_model.training.schedule import AVERAGING_STARTS_AT, rate_scale_at
+
+__all__ = [
+    "KeptWeights",
+    "Progress",
+    "Trainer",
+    "TrainingSettings",
+    "load_kept_weights",
+    "train",
+]
+
+_STEPS_PER_REPORT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """What a run is; a checkpoint of one run is refused by another."""
+
+    network: NetworkConfig
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    time_s: float
+    n_rows: int
+    row_tokens: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come. `loss` is in nats a token, over the last few steps."""
+
+    n_steps: int
+    n_tokens: int
+    elapsed_s: float
+    loss: float
+    rate_scale: float
+    gradient_norm: float
+
+
+class Trainer:
+    """A network, its optimisers and its place in the rows, advanced step by step.
+
+    Keeps the average of the weights over the last tenth of the time beside the weights.
+    """
+
+    def __init__(
+        self, settings: TrainingSettings, stream: RowStream, *, compiled: bool = False
+    ) -> None:
+        self.settings = settings
+        self.network = Transformer(settings.network)
+        self.network.initialise(settings.seed)
+        self.elapsed_s = 0.0
+        self.n_steps = 0
+        self._stream = stream
+        self._optimisers = Optimisers(self.network, settings.optimiser)
+        self._average = {name: p.detach().clone() for name, p in self._parameters()}
+        self._n_averaged = 0
+        self._position_ids_N = torch.arange(settings.row_tokens - 1).repeat(settings.n_rows)
+        self._attend = DenseCausal(n_rows=settings.n_rows, n_tokens=settings.row_tokens - 1)
+        self._compute_loss: Callable[[Tensor, Tensor], Tensor] = (
+            torch.compile(self._loss) if compiled else self._loss
+        )
+
+    @property
+    def share(self) -> float:
+        """The share of the training time that has passed."""
+        return min(self.elapsed_s / self.settings.time_s, 1.0)
+
+    def step(self) -> tuple[float, float]:
+        """One step on the next rows; returns the loss and the norm of the gradients."""
+        rows = [self._stream.next_row() for _ in range(self.settings.n_rows)]
+        token_ids_BT = torch.tensor(rows)
+        loss = self._compute_loss(token_ids_BT[:, :-1].flatten(), token_ids_BT[:, 1:].flatten())
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = self._optimisers.step(rate_scale=rate_scale_at(self.share))
+        self.n_steps += 1
+        if self.share >= AVERAGING_STARTS_AT:
+            self._take_into_average()
+        return float(loss.detach()), norm
+
+    def _loss(self, token_ids_N: Tensor, targets_N: Tensor) -> Tensor:
+        hidden_NE = self.network(token_ids_N, self._position_ids_N, self._attend)
+        return functional.cross_entropy(self.network.logits(hidden_NE), targets_N)
+
+    def state(self) -> dict[str, object]:
+        """Everything the steps to come depend on."""
+        return {
+            "settings": _describe(self.settings),
+            "network": {name: parameter.detach() for name, parameter in self._parameters()},
+            "optimisers": self._optimisers.state(),
+            "average": self._average,
+            "n_averaged": self._n_averaged,
+            "n_steps": self.n_steps,
+            "elapsed_s": self.elapsed_s,
+            "place": asdict(self._stream.place),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, object]) -> None:
+        """Take over what `state` returned. Raises `TrainingError` for another run's state."""
+        if state["settings"] != _describe(self.settings):
+            raise TrainingError(
+                expected="a checkpoint of a run with these settings",
+                found="one of a run with others",
+                to_do="Use the settings of that run, or another folder.",
+            )
+        network, average = state["network"], state["average"]
+        assert isinstance(network, dict)
+        assert isinstance(average, dict)
+        for name, parameter in self._parameters():
+            parameter.copy_(network[name])
+        self._average = average
+        optimisers, place = state["optimisers"], state["place"]
+        assert isinstance(optimisers, dict)
+        assert isinstance(place, dict)
+        self._optimisers.restore(optimisers)
+        self._stream.move_to(RowPlace(**place))
+        self._n_averaged = _whole(state["n_averaged"])
+        self.n_steps = _whole(state["n_steps"])
+        elapsed_s = state["elapsed_s"]
+        assert isinstance(elapsed_s, float)
+        self.elapsed_s = elapsed_s
+
+    @torch.no_grad()
+    def _take_into_average(self) -> None:
+        self._n_averaged += 1
+        for name, parameter in self._parameters():
+            self._average[name].lerp_(parameter, 1 / self._n_averaged)
+
+    def _parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        return list(self.network.named_parameters())
+
+
+def train(
+    trainer: Trainer,
+    folder: Path,
+    *,
+    clock: Clock,
+    checkpoint_every_s: float,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Train until the run's time is over, going on from the newest checkpoint in `folder`.
+
+    Leaves checkpoints in `folder/checkpoints` and one line a report in `folder/progress.jsonl`.
+    """
+    checkpoints = folder / "checkpoints"
+    state = load_latest_checkpoint(checkpoints)
+    if state is not None:
+        trainer.restore(state)
+    losses: list[float] = []
+    written_at_s = trainer.elapsed_s
+    with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+        while trainer.share < 1.0:
+            started_ms = clock.now_ms()
+            loss, norm = trainer.step()
+            trainer.elapsed_s += (clock.now_ms() - started_ms) / 1000
+            losses.append(loss)
+            if len(losses) == _STEPS_PER_REPORT:
+                progress = _progress(trainer, losses, norm)
+                losses.clear()
+                file.write(json.dumps(asdict(progress)) + "\n")
+                file.flush()
+                on_progress(progress)
+            if trainer.elapsed_s - written_at_s >= checkpoint_every_s:
+                write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
+                written_at_s = trainer.elapsed_s
+    write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWeights:
+    """What the newest checkpoint would ship: the averaged weights once there are any."""
+
+    weights: dict[str, Tensor]
+    n_steps: int
+    planned_s: float
+
+
+def load_kept_weights(checkpoints: Path) -> KeptWeights:
+    """The weights to ship from a folder of checkpoints. A run need not be over."""
+    state = load_latest_checkpoint(checkpoints)
+    if state is None:
+        raise TrainingError(
+            expected=f"a checkpoint in {checkpoints}",
+            found="none",
+            to_do="Run `fimble-train train` first.",
+        )
+    weights = state["average"] if state["n_averaged"] else state["network"]
+    settings = state["settings"]
+    assert isinstance(weights, dict)
+    assert isinstance(settings, str)
+    return KeptWeights(
+        weights=weights,
+        n_steps=_whole(state["n_steps"]),
+        planned_s=float(json.loads(settings)["time_s"]),
+    )
+
+
+def _progress(trainer: Trainer, losses: list[float], norm: float) -> Progress:
+    settings = trainer.settings
+    return Progress(
+        n_steps=trainer.n_steps,
+        n_tokens=trainer.n_steps * settings.n_rows * settings.row_tokens,
+        elapsed_s=round(trainer.elapsed_s, 1),
+        loss=round(math.fsum(losses) / len(losses), 4),
+        rate_scale=rate_scale_at(trainer.share),
+        gradient_norm=round(norm, 3),
+    )
+
+
+def _describe(settings: TrainingSettings) -> str:
+    return json.dumps(asdict(settings), sort_keys=True)
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int)
+    return value

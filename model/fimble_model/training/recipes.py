@@ -1,0 +1,58 @@
+"""The models we know how to make: shape, rows and time under a name.
+
+Owns these numbers. Never builds anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fimble_model.network.config import NetworkConfig
+from fimble_model.training.faults import TrainingError
+
+__all__ = ["RECIPES", "Recipe", "find_recipe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One model. `row_tokens` is the longest context it is trained on, and says it can serve."""
+
+    name: str
+    network: NetworkConfig
+    row_tokens: int
+    n_rows: int
+    time_s: float
+
+
+# Sized so that two CPU cores show it ten million tokens and more in an hour and a half: wider
+# or deeper learned less in that time. Widths are multiples of 32 for the int8 kernels.
+_NANO = Recipe(
+    name="fimble-nano",
+    network=NetworkConfig(
+        n_layers=4,
+        width=192,
+        n_query_heads=6,
+        n_key_heads=2,
+        head_size=32,
+        feed_forward_width=512,
+        vocabulary_size=4096,
+        max_positions=1024,
+        qk_norm=True,
+    ),
+    row_tokens=1024,
+    n_rows=2,
+    time_s=5400.0,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (_NANO,)}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name."""
+    if name not in RECIPES:
+        raise TrainingError(
+            expected=f"one of the models {', '.join(RECIPES)}",
+            found=repr(name),
+            to_do="Choose one of them.",
+        )
+    return RECIPES[name]

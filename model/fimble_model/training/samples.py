@@ -1,0 +1,275 @@
+"""Training rows: documents cut, tokenized and packed, the same for the same seed and place.
+
+Owns the layout of a sample, which serving repeats token for token:
+
+    SPM    <|fim_prefix|> <|fim_suffix|> S <|fim_middle|> P M <|endoftext|>
+    PSM    <|fim_prefix|> P <|fim_suffix|> S <|fim_middle|> M <|endoftext|>
+    plain  D <|endoftext|>
+
+P, S and M are cut by character and each is tokenized by itself. Never touches the network.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Encoding, Tokenizer
+
+from fimble_model.training.cuts import Cut, choose_cut
+from fimble_model.training.tokenizer import (
+    END_TOKEN,
+    MIDDLE_TOKEN,
+    PREFIX_TOKEN,
+    SUFFIX_TOKEN,
+)
+
+__all__ = [
+    "Layout",
+    "RowPlace",
+    "RowStream",
+    "Sample",
+    "SampleMaker",
+    "trim_prefix",
+    "trim_suffix",
+]
+
+_PLAIN_SHARE = 0.2
+_SPM_SHARE = 0.7
+_EMPTY_SUFFIX_SHARE = 0.12
+_LITTLE_SUFFIX_SHARE = 0.15
+_SUFFIX_SHARE_OF_WINDOW = 0.25
+_MIDDLE_SHARE_OF_WINDOW = 0.4
+_LITTLE_SUFFIX_LINES = 6
+_FULL_WINDOW_SHARE = 0.5
+_MIN_WINDOW_TOKENS = 64
+# Enough text for any window: code has between three and four characters a token.
+_CHARS_PER_TOKEN = 8
+_TYPICAL_CHARS_PER_TOKEN = 3.2
+
+
+class Layout(enum.Enum):
+    """The order in which a sample is laid out."""
+
+    PLAIN = "plain"
+    SPM = "spm"
+    PSM = "psm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sample: what it was cut from and its tokens, control tokens included.
+
+    `prefix + middle + suffix` is a run of the document's text; a plain sample is all middle.
+    """
+
+    layout: Layout
+    prefix: str
+    middle: str
+    suffix: str
+    token_ids: tuple[int, ...]
+
+
+def trim_suffix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:
+    """The longest start of `text` that ends at a line's end and fits `n_tokens`."""
+    text = text[: n_tokens * _CHARS_PER_TOKEN]
+    encoding: Encoding = tokenizer.encode(text, add_special_tokens=False)
+    if len(encoding.ids) <= n_tokens:
+        return text
+    fitting_end = encoding.offsets[n_tokens][0]
+    return text[: text.rfind("\n", 0, fitting_end) + 1]
+
+
+def trim_prefix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:
+    """The longest end of `text` that starts at a line's start and fits `n_tokens`.
+
+    A last line that does not fit by itself is cut inside, rather than lost.
+    """
+    if n_tokens <= 0:
+        return ""
+    is_whole = len(text) <= n_tokens * _CHARS_PER_TOKEN
+    text = text[-n_tokens * _CHARS_PER_TOKEN :]
+    encoding: Encoding = tokenizer.encode(text, add_special_tokens=False)
+    n_surplus = len(encoding.ids) - n_tokens
+    if n_surplus <= 0:
+        return text if is_whole else text[text.find("\n") + 1 :]
+    # One token more is given up: indentation alone may need one token that it shared with the
+    # newline before it.
+    first = encoding.offsets[min(n_surplus + 1, len(encoding.ids) - 1)][0]
+    newline = text.find("\n", max(first - 1, 0))
+    return text[first:] if newline < 0 else text[newline + 1 :]
+
+
+class SampleMaker:
+    """Makes samples with one tokenizer. Holds no state but the control tokens' ids."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._end_id = self._control_id(END_TOKEN)
+        self._prefix_id = self._control_id(PREFIX_TOKEN)
+        self._middle_id = self._control_id(MIDDLE_TOKEN)
+        self._suffix_id = self._control_id(SUFFIX_TOKEN)
+
+    def make(self, text: str, rng: random.Random, *, n_tokens: int) -> Sample:
+        """A sample of at most `n_tokens` from a random place of `text`."""
+        region = _choose_region(text, rng, n_tokens)
+        if rng.random() >= _PLAIN_SHARE:
+            max_middle_chars = max(
+                int(n_tokens * _MIDDLE_SHARE_OF_WINDOW * _TYPICAL_CHARS_PER_TOKEN), 1
+            )
+            cut = choose_cut(region, rng, max_middle_chars=max_middle_chars)
+            layout = Layout.SPM if rng.random() < _SPM_SHARE else Layout.PSM
+            if cut is not None:
+                sample = self._try_fill(region, cut, layout, rng, n_tokens)
+                if sample is not None:
+                    return sample
+        return self.make_plain(region, rng, n_tokens=n_tokens)
+
+    def make_plain(self, text: str, rng: random.Random, *, n_tokens: int) -> Sample:
+        """Text as it stands, from the start of a random line; ended where it fits whole."""
+        latest = max(len(text) - int(n_tokens * _TYPICAL_CHARS_PER_TOKEN), 0)
+        start = text.rfind("\n", 0, rng.randint(0, latest)) + 1
+        text = text[start : start + n_tokens * _CHARS_PER_TOKEN]
+        ids = [*self._encode(text), self._end_id]
+        if len(ids) > n_tokens:
+            text = self._tokenizer.decode(ids[:n_tokens])
+        return Sample(
+            layout=Layout.PLAIN, prefix="", middle=text, suffix="", token_ids=tuple(ids[:n_tokens])
+        )
+
+    def lay_out(self, layout: Layout, *, prefix: str, middle: str, suffix: str) -> tuple[int, ...]:
+        """Token ids of a whole fill-in-the-middle sample, end token included."""
+        prefix_ids, middle_ids = self._encode(prefix), self._encode(middle)
+        return (*self.lay_out_prompt(layout, prefix_ids, suffix), *middle_ids, self._end_id)
+
+    def lay_out_prompt(
+        self, layout: Layout, prefix_ids: Sequence[int], suffix: str
+    ) -> tuple[int, ...]:
+        """Token ids up to where the middle begins."""
+        suffix_ids = self._encode(suffix)
+        if layout is Layout.SPM:
+            return (
+                self._prefix_id, self._suffix_id, *suffix_ids, self._middle_id, *prefix_ids,
+            )  # fmt: skip
+        assert layout is Layout.PSM, layout
+        return (self._prefix_id, *prefix_ids, self._suffix_id, *suffix_ids, self._middle_id)
+
+    def _try_fill(
+        self, text: str, cut: Cut, layout: Layout, rng: random.Random, n_tokens: int
+    ) -> Sample | None:
+        """Trim prefix and suffix to the window; None where the middle leaves no room for them."""
+        middle = text[cut.middle_start : cut.middle_end]
+        # Three control tokens and the end token.
+        n_left = n_tokens - 4 - len(self._encode(middle))
+        if n_left < _MIN_WINDOW_TOKENS // 4:
+            return None
+        suffix = _choose_suffix(text[cut.middle_end :], rng)
+        n_suffix = int(min(n_left, n_tokens * _SUFFIX_SHARE_OF_WINDOW))
+        suffix = trim_suffix(suffix, self._tokenizer, n_suffix)
+        n_prefix = n_left - len(self._encode(suffix))
+        prefix = trim_prefix(text[: cut.middle_start], self._tokenizer, n_prefix)
+        ids = self.lay_out(layout, prefix=prefix, middle=middle, suffix=suffix)
+        if len(ids) > n_tokens:
+            return None
+        return Sample(layout=layout, prefix=prefix, middle=middle, suffix=suffix, token_ids=ids)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _control_id(self, token: str) -> int:
+        token_id: int | None = self._tokenizer.token_to_id(token)
+        assert token_id is not None, f"our own tokenizer has {token}"
+        return token_id
+
+
+def _choose_region(text: str, rng: random.Random, n_tokens: int) -> str:
+    """Lines around a random place: what the window will need, and no more to parse."""
+    reach = n_tokens * _CHARS_PER_TOKEN
+    centre = rng.randrange(len(text) + 1)
+    start = text.rfind("\n", 0, max(centre - reach, 0)) + 1
+    end = text.find("\n", min(centre + reach, len(text)))
+    return text[start : len(text) if end < 0 else end + 1]
+
+
+def _choose_suffix(suffix: str, rng: random.Random) -> str:
+    """Now and then cut the text after the cursor: new code is written at the end of a file."""
+    draw = rng.random()
+    if draw < _EMPTY_SUFFIX_SHARE:
+        return ""
+    if draw < _EMPTY_SUFFIX_SHARE + _LITTLE_SUFFIX_SHARE:
+        lines = suffix.split("\n")[: rng.randint(1, _LITTLE_SUFFIX_LINES)]
+        return "\n".join(lines)
+    return suffix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlace:
+    """Where a stream of rows stands: enough, with the seed, to make all the rows after it."""
+
+    epoch: int = 0
+    slot_index: int = 0
+
+
+class RowStream:
+    """An endless stream of rows of `n_tokens` tokens, each filled to the end.
+
+    An epoch visits each document as often as its length deserves, in a new order and with new
+    cuts. Invariant: the rows to come depend on the documents, the seed and `place` alone.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], maker: SampleMaker, *, n_tokens: int, seed: int
+    ) -> None:
+        self._texts = texts
+        self._maker = maker
+        self._n_tokens = n_tokens
+        self._seed = seed
+        self._place = RowPlace()
+        self._slots = self._shuffle_slots()
+
+    @property
+    def place(self) -> RowPlace:
+        """The place of the next row."""
+        return self._place
+
+    def move_to(self, place: RowPlace) -> None:
+        """Go on from `place`, which an earlier stream of the same seed stood at."""
+        self._place = place
+        self._slots = self._shuffle_slots()
+
+    def next_row(self) -> list[int]:
+        """The next row; moves the place on."""
+        rng = random.Random(f"{self._seed}/{self._place.epoch}/{self._place.slot_index}")
+        row: list[int] = []
+        while (n_left := self._n_tokens - len(row)) > _MIN_WINDOW_TOKENS:
+            window = n_left
+            if rng.random() >= _FULL_WINDOW_SHARE:
+                window = rng.randint(_MIN_WINDOW_TOKENS, n_left)
+            row.extend(self._maker.make(self._next_text(), rng, n_tokens=window).token_ids)
+        while len(row) < self._n_tokens:
+            n_left = self._n_tokens - len(row)
+            plain = self._maker.make_plain(self._next_text(), rng, n_tokens=n_left)
+            row.extend(plain.token_ids)
+        return row
+
+    def _next_text(self) -> str:
+        if self._place.slot_index >= len(self._slots):
+            self._place = RowPlace(epoch=self._place.epoch + 1)
+            self._slots = self._shuffle_slots()
+        text = self._texts[self._slots[self._place.slot_index]]
+        self._place = RowPlace(epoch=self._place.epoch, slot_index=self._place.slot_index + 1)
+        return text
+
+    def _shuffle_slots(self) -> list[int]:
+        """Indices into the texts, one for each half window of text, in this epoch's order."""
+        chars_per_slot = int(self._n_tokens * _TYPICAL_CHARS_PER_TOKEN / 2)
+        slots = [
+            text_index
+            for text_index, text in enumerate(self._texts)
+            for _ in range(max(round(len(text) / chars_per_slot), 1))
+        ]
+        random.Random(f"{self._seed}/{self._place.epoch}").shuffle(slots)
+        return slots

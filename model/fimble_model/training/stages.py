@@ -1,0 +1,219 @@
+"""The stages from sources to a model folder, each resumable, tied together by files.
+
+Owns the working folder's layout and nothing else:
+
+    WORK/corpus/     downloads, raw/NAME.jsonl, fetch.json, train.jsonl, held-out.jsonl, clean.json
+    WORK/MODEL/      tokenizer.json, checkpoints/, progress.jsonl, export/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from fimble_model.engine.protocol import Clock
+from fimble_model.network.transformer import Transformer
+from fimble_model.training.card import CardFacts, build_card, draw_curve, load_progress
+from fimble_model.training.cleaning import clean_documents
+from fimble_model.training.corpus import FetchedSource, fetch_corpus, load_fetch_report
+from fimble_model.training.documents import Document, load_documents, write_documents
+from fimble_model.training.export import export_model
+from fimble_model.training.faults import TrainingError
+from fimble_model.training.pretraining import (
+    Progress,
+    Trainer,
+    TrainingSettings,
+    load_kept_weights,
+    train,
+)
+from fimble_model.training.recipes import Recipe
+from fimble_model.training.reports import CleanReport, load_clean_report, write_clean_report
+from fimble_model.training.samples import RowStream, SampleMaker
+from fimble_model.training.scoring import score_network
+from fimble_model.training.scrub import load_scrub
+from fimble_model.training.sources import Source
+from fimble_model.training.tokenizer import load_tokenizer, train_tokenizer
+
+__all__ = ["Workshop"]
+
+_TOKENIZER_CHARS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """The working folder of one recipe; each method is a stage that leaves files there."""
+
+    folder: Path
+    recipe: Recipe
+
+    @property
+    def corpus_folder(self) -> Path:
+        """Shared by all recipes."""
+        return self.folder / "corpus"
+
+    @property
+    def model_folder(self) -> Path:
+        """This recipe's own."""
+        return self.folder / self.recipe.name
+
+    def fetch(
+        self, sources: tuple[Source, ...], *, on_source: Callable[[Source], None]
+    ) -> tuple[FetchedSource, ...]:
+        """Download the sources whose licence permits it."""
+        self.corpus_folder.mkdir(parents=True, exist_ok=True)
+        return fetch_corpus(sources, self.corpus_folder, on_source=on_source)
+
+    def clean(
+        self, benchmark_folders: tuple[Path, ...], *, on_document: Callable[[], None]
+    ) -> CleanReport:
+        """Filter what was fetched into `train.jsonl` and `held-out.jsonl`."""
+        accepted = [each for each in load_fetch_report(self.corpus_folder) if not each.refused]
+        if not accepted:
+            raise TrainingError(
+                expected=f"fetched sources in {self.corpus_folder}",
+                found="none",
+                to_do="Run `fimble-train corpus` first.",
+            )
+        scrub = load_scrub(benchmark_folders)
+        # Trained packages come first: a held-out file that nearly repeats one of theirs is the
+        # one to go, or the measurement would be of memory.
+        accepted.sort(key=lambda fetched: fetched.held_out)
+        documents = (d for fetched in accepted for d in self._raw_documents(fetched))
+        cleaned = clean_documents(documents, scrub=scrub, on_document=on_document)
+        held_out_names = {fetched.name for fetched in accepted if fetched.held_out}
+        train_set = [d for d in cleaned.documents if d.package not in held_out_names]
+        held_out = [d for d in cleaned.documents if d.package in held_out_names]
+        write_documents(train_set, self.corpus_folder / "train.jsonl")
+        write_documents(held_out, self.corpus_folder / "held-out.jsonl")
+        package_chars: Counter[str] = Counter()
+        for document in cleaned.documents:
+            package_chars[document.package] += len(document.text)
+        report = CleanReport(
+            n_train_files=len(train_set),
+            n_train_chars=_n_chars(train_set),
+            n_held_out_files=len(held_out),
+            n_held_out_chars=_n_chars(held_out),
+            n_benchmark_grams=scrub.n_grams,
+            removed=cleaned.removed,
+            changed=cleaned.changed,
+            package_chars=dict(package_chars),
+        )
+        write_clean_report(report, self.corpus_folder)
+        return report
+
+    def make_tokenizer(self, *, show_progress: bool) -> Tokenizer:
+        """Learn the vocabulary from a sample of the training documents."""
+        texts = _sample_texts(self.train_texts(), _TOKENIZER_CHARS)
+        tokenizer = train_tokenizer(
+            texts,
+            vocabulary_size=self.recipe.network.vocabulary_size,
+            show_progress=show_progress,
+        )
+        self.model_folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(self.model_folder / "tokenizer.json"))
+        return tokenizer
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that was made."""
+        return load_tokenizer(self.model_folder / "tokenizer.json")
+
+    def train_texts(self) -> list[str]:
+        """The texts to train on."""
+        return [each.text for each in load_documents(self.corpus_folder / "train.jsonl")]
+
+    def held_out_documents(self) -> list[Document]:
+        """The documents to measure on."""
+        return list(load_documents(self.corpus_folder / "held-out.jsonl"))
+
+    def trainer(self, *, time_s: float, seed: int, compiled: bool) -> Trainer:
+        """A trainer at the start of its run."""
+        settings = TrainingSettings(
+            network=self.recipe.network,
+            time_s=time_s,
+            n_rows=self.recipe.n_rows,
+            row_tokens=self.recipe.row_tokens,
+            seed=seed,
+        )
+        stream = RowStream(
+            self.train_texts(),
+            SampleMaker(self.tokenizer()),
+            n_tokens=self.recipe.row_tokens,
+            seed=seed,
+        )
+        return Trainer(settings, stream, compiled=compiled)
+
+    def train(
+        self,
+        trainer: Trainer,
+        *,
+        clock: Clock,
+        checkpoint_every_s: float,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Train for the run's time, going on from where an earlier call was stopped."""
+        train(
+            trainer,
+            self.model_folder,
+            clock=clock,
+            checkpoint_every_s=checkpoint_every_s,
+            on_progress=on_progress,
+        )
+
+    def export(self, folder: Path, *, made_on: date) -> CardFacts:
+        """Measure the newest checkpoint and write it to `folder` with its card."""
+        kept = load_kept_weights(self.model_folder / "checkpoints")
+        network = Transformer(self.recipe.network)
+        for name, parameter in network.named_parameters():
+            parameter.data.copy_(kept.weights[name])
+        network.requires_grad_(False)
+        tokenizer = self.tokenizer()
+        texts = [document.text for document in self.held_out_documents()]
+        n_tokens = sum(len(tokenizer.encode(t, add_special_tokens=False).ids) for t in texts)
+        reports = load_progress(self.model_folder / "progress.jsonl")
+        facts = CardFacts(
+            recipe=self.recipe,
+            n_parameters=sum(parameter.numel() for parameter in network.parameters()),
+            made_on=made_on,
+            planned_s=kept.planned_s,
+            chars_per_token=sum(map(len, texts)) / n_tokens,
+            sources=load_fetch_report(self.corpus_folder),
+            clean=load_clean_report(self.corpus_folder),
+            progress=max((r for r in reports if r.n_steps <= kept.n_steps), key=_steps),
+            score=score_network(network, tokenizer, texts),
+        )
+        export_model(kept.weights, self.recipe.network, tokenizer, folder)
+        draw_curve([r for r in reports if r.n_steps <= kept.n_steps], folder)
+        (folder / "MODEL_CARD.md").write_text(build_card(facts), encoding="utf-8")
+        return facts
+
+    def _raw_documents(self, fetched: FetchedSource) -> Iterator[Document]:
+        """A package's files in an order of no meaning, so that its share is a fair sample."""
+        documents = load_documents(self.corpus_folder / "raw" / f"{fetched.name}.jsonl")
+        yield from sorted(documents, key=lambda d: hashlib.sha256(d.path.encode()).digest())
+
+
+def _steps(report: Progress) -> int:
+    return report.n_steps
+
+
+def _n_chars(documents: list[Document]) -> int:
+    return sum(len(document.text) for document in documents)
+
+
+def _sample_texts(texts: list[str], n_chars: int) -> list[str]:
+    """Random texts of about `n_chars` in all, the same ones every time."""
+    random.Random(0).shuffle(texts)
+    n_taken, sample = 0, []
+    for text in texts:
+        if n_taken >= n_chars:
+            break
+        sample.append(text)
+        n_taken += len(text)
+    return sample
