@@ -16,11 +16,13 @@ from torch import Tensor
 
 from fimble_model.engine.prefix import is_worth_moving, n_common_tokens
 from fimble_model.engine.protocol import TokenId
+from fimble_model.network.attention import BLOCK_SLOTS
 
 __all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvRow"]
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
-_LEAST_CAPACITY_TOKENS = 256
+# Whole blocks of slots, as `attend_cached` reads them.
+_LEAST_CAPACITY_TOKENS = 4 * BLOCK_SLOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +48,14 @@ class KvLayout:
         capacity = _LEAST_CAPACITY_TOKENS
         while capacity < n_tokens:
             capacity *= 2
-        return min(capacity, self.max_tokens)
+        return min(capacity, -(-self.max_tokens // BLOCK_SLOTS) * BLOCK_SLOTS)
 
 
 class KvRow:
     """One row's slots. Slot i holds the key and value of `token_ids[i]`, in every layer.
 
     Slots from `len(token_ids)` on are scratch: a pass writes there, and `extend` keeps them.
+    They hold finite numbers from the start, for attention multiplies them by zero.
     """
 
     def __init__(self, layout: KvLayout, capacity: int) -> None:
@@ -60,7 +63,8 @@ class KvRow:
         self.n_bytes = capacity * layout.bytes_per_token
         self.token_ids: list[TokenId] = []
         shape = (layout.n_layers, 2, layout.n_key_heads, capacity, layout.head_size)
-        self._slots = torch.empty(shape, dtype=layout.dtype, device=layout.device)
+        # Zeros, not whatever lies there: attention weighs scratch slots by 0, and 0 * NaN is NaN.
+        self._slots = torch.zeros(shape, dtype=layout.dtype, device=layout.device)
         # Views made once: indexing a tensor costs microseconds, and a pass does it every layer.
         self.layers: tuple[tuple[Tensor, Tensor], ...] = tuple(
             (keys_KSD, values_KSD) for keys_KSD, values_KSD in self._slots
@@ -96,6 +100,8 @@ class KvCache:
     def __init__(self, layout: KvLayout, budget_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self.layout = layout
         self.budget_bytes = budget_bytes
+        n_affordable = budget_bytes // layout.bytes_per_token
+        self._largest_capacity = n_affordable // BLOCK_SLOTS * BLOCK_SLOTS
         self._kept: list[KvRow] = []
         self._in_use: list[KvRow] = []
 
@@ -112,8 +118,7 @@ class KvCache:
     @property
     def max_row_tokens(self) -> int:
         """The longest row that could ever be served."""
-        n_affordable = self.budget_bytes // self.layout.bytes_per_token
-        return min(self.layout.max_tokens, n_affordable)
+        return min(self.layout.max_tokens, self._largest_capacity)
 
     def n_cached_tokens(self, token_ids: Sequence[TokenId]) -> int:
         """How many of a prompt's first tokens some row holds."""
@@ -145,7 +150,7 @@ class KvCache:
     def _take_or_allocate(self, moved: KvRow | None, n_slots: int) -> KvRow | None:
         if moved and moved.capacity >= n_slots:
             return moved
-        capacity = min(self.layout.capacity_for(n_slots), self.max_row_tokens)
+        capacity = min(self.layout.capacity_for(n_slots), self._largest_capacity)
         # What is dropped here may be the source of the copy: its buffer lives on until then.
         if not self._make_room(capacity * self.layout.bytes_per_token):
             return None

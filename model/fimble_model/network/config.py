@@ -62,6 +62,20 @@ class NetworkConfig:
         """How many query heads share one key head."""
         return self.n_query_heads // self.n_key_heads
 
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers a checkpoint of this shape holds, a tied head counted once."""
+        heads_width = self.n_query_heads * self.head_size
+        qkv_width = heads_width + 2 * self.n_key_heads * self.head_size
+        layer = self.width * (qkv_width + heads_width + 3 * self.feed_forward_width + 2)
+        layer += self.qkv_bias * qkv_width + self.output_bias * self.width
+        layer += self.mlp_bias * (2 * self.feed_forward_width + self.width)
+        layer += self.qk_norm * 2 * self.head_size
+        n_vocabularies = 1 if self.tied_embeddings else 2
+        return (
+            self.n_layers * layer + n_vocabularies * self.vocabulary_size * self.width + self.width
+        )
+
 
 _COUNTS = (
     "n_layers",

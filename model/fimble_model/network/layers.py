@@ -6,6 +6,8 @@ Never knows of checkpoints, caches or batches: all tokens of a pass lie flat on 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,6 +28,8 @@ class RmsNorm(nn.Module):
 
     def forward(self, x_NE: Tensor) -> Tensor:
         """Normalised rows; each row depends on itself alone."""
+        if is_serving_on_cpu(self.weight):
+            return divide_by_rms(x_NE, self.epsilon).mul_(self.weight)
         return functional.rms_norm(x_NE, self.weight.shape, self.weight, self.epsilon)
 
 
@@ -39,16 +43,41 @@ class HeadNorm(nn.Module):
         self.n_query_heads = config.n_query_heads
         self.n_key_heads = config.n_key_heads
         self.epsilon = config.norm_epsilon
+        self._served_gain_HD: Tensor | None = None
 
     def forward(self, qk_NHD: Tensor) -> Tensor:
         """Normalised heads; the H axis holds the query heads, then the key heads."""
-        gain_HD = torch.cat(
+        if is_serving_on_cpu(self.query_weight):
+            if self._served_gain_HD is None:
+                self._served_gain_HD = self._gain()
+            return divide_by_rms(qk_NHD, self.epsilon).mul_(self._served_gain_HD)
+        normed_NHD = functional.rms_norm(qk_NHD, qk_NHD.shape[-1:], None, self.epsilon)
+        return normed_NHD * self._gain()
+
+    def _gain(self) -> Tensor:
+        return torch.cat(
             (
                 self.query_weight.expand(self.n_query_heads, -1),
                 self.key_weight.expand(self.n_key_heads, -1),
             )
         )
-        return functional.rms_norm(qk_NHD, qk_NHD.shape[-1:], None, self.epsilon) * gain_HD
+
+
+def is_serving_on_cpu(weight: Tensor) -> bool:
+    """True where `divide_by_rms` beats torch's norm: frozen weights, which never change again."""
+    return not weight.requires_grad and weight.device.type == "cpu"
+
+
+def divide_by_rms(x: Tensor, epsilon: float) -> Tensor:
+    """A new tensor of `x / sqrt(mean(x^2) + epsilon)` over the last axis.
+
+    The same as torch's norm in half the time on a CPU, where that is a chain of eight small
+    operators: hypot(|x|, sqrt(size * epsilon)) is the root of the sum with epsilon in it.
+    """
+    size = x.shape[-1]
+    length = torch.linalg.vector_norm(x, 2, -1, True)
+    floor = length.new_tensor(math.sqrt(size * epsilon))
+    return x / torch.hypot(length, floor).mul_(size**-0.5)
 
 
 class Rotary(nn.Module):
@@ -71,12 +100,14 @@ class Rotary(nn.Module):
 
     def forward(self, position_ids_N: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines `(cos_N1D, sin_N1D)` of each token's position."""
-        needed = int(position_ids_N.max()) + 1
-        if needed > self.cos_PD.shape[0]:
-            self._grow(needed)
+        if self.cos_PD.shape[0] < self.max_positions:
+            self.grow(int(position_ids_N.max()) + 1)
         return self.cos_PD[position_ids_N][:, None], self.sin_PD[position_ids_N][:, None]
 
-    def _grow(self, needed: int) -> None:
+    def grow(self, needed: int) -> None:
+        """Make the tables at least `needed` positions long."""
+        if needed <= self.cos_PD.shape[0]:
+            return
         assert needed <= self.max_positions, f"position {needed - 1} of {self.max_positions}"
         n_positions = min(max(needed, 2 * self.cos_PD.shape[0], 512), self.max_positions)
         device = self.cos_PD.device

@@ -36,7 +36,8 @@ class Transformer(nn.Module):
         `position_ids_N` counts from 0 within each token's own row. `attend` is called once a
         layer, in order.
         """
-        hidden_NE: Tensor = self.embedding(token_ids_N)
+        # An embedding may be stored in fewer bits than the network computes in.
+        hidden_NE: Tensor = self.embedding(token_ids_N).to(self.final_norm.weight.dtype)
         rotary_N1D = self.rotary(position_ids_N)
         for layer_index, layer in enumerate(self.layers):
             hidden_NE = layer(layer_index, hidden_NE, rotary_N1D, attend)

@@ -1,0 +1,148 @@
+"""Where a network runs: the device, the type of its numbers, and how many threads it may use.
+
+Owns `Placement` and the rules that choose one. Never moves a tensor and knows no checkpoint.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass
+
+import torch
+
+from fimble_model.errors import DeviceError
+
+__all__ = ["Dtype", "Placement", "choose_placement", "count_cores", "plan_threads"]
+
+
+class Dtype(enum.Enum):
+    """The type of the weights in matmuls. Int8 weights come with float32 everywhere else."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    @property
+    def compute(self) -> torch.dtype:
+        """The type of the hidden states, keys and values."""
+        return torch.bfloat16 if self is Dtype.BFLOAT16 else torch.float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One validated choice. `n_threads` bounds the threads of one CPU operation.
+
+    None leaves them to `plan_threads`, which must know the network's size.
+    """
+
+    device: str
+    dtype: Dtype
+    n_threads: int | None = None
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device in torch's words."""
+        return torch.device(self.device)
+
+
+def choose_placement(
+    *, device: str = "auto", dtype: str = "auto", n_threads: int | None = None
+) -> Placement:
+    """The placement for what the user asked, "auto" and None leaving the choice to us.
+
+    A CUDA device with bfloat16 where there is one, else the CPU with int8 where PyTorch carries
+    FBGEMM (x86), else the CPU with float32. Raises `DeviceError` for what this machine lacks.
+    """
+    chosen_device = _choose_device(device)
+    return Placement(
+        device=chosen_device,
+        dtype=_choose_dtype(dtype, chosen_device),
+        n_threads=_check_threads(n_threads),
+    )
+
+
+def plan_threads(*, n_parameters: int, n_cores: int) -> int:
+    """Threads for a network on a CPU when the user did not say.
+
+    A small network's matrices take microseconds each: handing half of one to another core costs
+    as much, and waiting for a core that an editor or a compiler keeps busy costs milliseconds.
+    """
+    if n_parameters < _LEAST_PARAMETERS_TO_SHARE:
+        return 1
+    return max(1, min(n_cores, _MOST_USEFUL_THREADS))
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _choose_device(device: str) -> str:
+    kind, _, index = device.partition(":")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        return device
+    if kind != "cuda" or (index and not index.isdecimal()):
+        raise DeviceError(
+            expected="device to be auto, cpu, cuda or cuda:N",
+            found=f"{device!r}",
+            to_do="Use auto to let Fimble choose.",
+        )
+    if int(index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            expected=f"a CUDA device for {device!r}",
+            found=f"{torch.cuda.device_count()} CUDA devices",
+            to_do="Use auto or cpu, or install a torch build that sees the GPU.",
+        )
+    return device
+
+
+def _choose_dtype(dtype: str, device: str) -> Dtype:
+    has_int8 = device == "cpu" and _FBGEMM in torch.backends.quantized.supported_engines
+    if dtype == "auto":
+        if device != "cpu":
+            return Dtype.BFLOAT16
+        return Dtype.INT8 if has_int8 else Dtype.FLOAT32
+    known = {member.value: member for member in Dtype}
+    if dtype not in known:
+        raise DeviceError(
+            expected=f"dtype to be auto, {', '.join(known)}",
+            found=f"{dtype!r}",
+            to_do="Use auto to let Fimble choose.",
+        )
+    chosen = known[dtype]
+    if chosen is Dtype.INT8 and not has_int8:
+        raise DeviceError(
+            expected="an x86 CPU for int8",
+            found=f"{device!r} without FBGEMM",
+            to_do="Use auto, float32 on this CPU, or bfloat16 on a GPU.",
+        )
+    if chosen is Dtype.BFLOAT16 and device == "cpu":
+        # NOTE: without AMX, oneDNN's bfloat16 matmul is hundreds of times slower than float32.
+        raise DeviceError(
+            expected="int8 or float32 on the CPU",
+            found="bfloat16",
+            to_do="Use auto, or set device to cuda.",
+        )
+    return chosen
+
+
+def _check_threads(n_threads: int | None) -> int | None:
+    if n_threads is not None and not 1 <= n_threads <= _MOST_THREADS:
+        raise DeviceError(
+            expected=f"n_threads from 1 to {_MOST_THREADS}",
+            found=f"{n_threads}",
+            to_do="Leave it unset to let Fimble choose.",
+        )
+    return n_threads
+
+
+_FBGEMM = "fbgemm"
+_LEAST_PARAMETERS_TO_SHARE = 20_000_000
+# Guessed; measure: the editor and its other servers need cores too.
+_MOST_USEFUL_THREADS = 4
+_MOST_THREADS = 1024

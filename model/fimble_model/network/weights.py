@@ -1,0 +1,136 @@
+"""A network with its weights in place: from a checkpoint, from a seed, and out again.
+
+Owns where each parameter goes and in which type. Tensors are read one by one, straight to where
+they serve, so that loading needs little more memory than serving. Reads no files itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fimble_model.network.checkpoint import open_checkpoint
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import Dtype, Placement, count_cores, plan_threads
+from fimble_model.network.families import build_parts
+from fimble_model.network.layers import Rotary
+from fimble_model.network.quantization import Int8Linear
+from fimble_model.network.transformer import Transformer
+
+__all__ = ["load_network", "random_network", "to_checkpoint_tensors"]
+
+# A parameter by its name; None for the type asks for the one it is stored in.
+_Read = Callable[[str, torch.dtype | None], Tensor]
+_OnProgress = Callable[[float], None]
+
+
+def load_network(
+    folder: Path, placement: Placement, on_progress: _OnProgress | None = None
+) -> Transformer:
+    """The network of a checkpoint folder, frozen, ready to serve on `placement`.
+
+    `on_progress` is told the share of the parameters in place, from 0 to 1. Sets the number of
+    torch's threads for the whole process. Raises `CheckpointError`.
+    """
+    with open_checkpoint(folder) as checkpoint:
+        return _build(checkpoint.config, checkpoint.read, placement, on_progress)
+
+
+def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -> Transformer:
+    """A frozen network of random weights: for benchmarks, and for tests of the machinery."""
+    source = Transformer(config)
+    source.initialise(seed)
+    parameters = dict(source.named_parameters())
+
+    def read(name: str, dtype: torch.dtype | None) -> Tensor:
+        return parameters[name].detach().to(dtype or torch.float32, copy=True)
+
+    return _build(config, read, placement, None)
+
+
+def to_checkpoint_tensors(transformer: Transformer) -> dict[str, Tensor]:
+    """A float network's parameters under the names and in the shapes of the usual checkpoints.
+
+    Views of the parameters, detached; a tied head is left out. Safetensors wants them
+    `contiguous()`.
+    """
+    parameters = dict(transformer.named_parameters())
+    tensors: dict[str, Tensor] = {}
+    for name, parts in build_parts(transformer.config).items():
+        start = 0
+        for part in parts if name in parameters else ():
+            end = start + part.shape[0]
+            tensors[part.key] = parameters[name].detach()[start:end]
+            start = end
+    return tensors
+
+
+class _Slot(NamedTuple):
+    """A module that holds parameters, where it hangs, and its name."""
+
+    parent: nn.Module
+    attribute: str
+    module: nn.Module
+    name: str
+
+
+def _build(
+    config: NetworkConfig, read: _Read, placement: Placement, on_progress: _OnProgress | None
+) -> Transformer:
+    _set_threads(config, placement)
+    # On the meta device the modules take no memory until their parameters come.
+    with torch.device("meta"):
+        transformer = Transformer(config)
+    transformer.rotary = Rotary(config).to(placement.torch_device)
+    if placement.device != "cpu":
+        # Growing looks at the positions, and on a GPU a look waits for all work under way.
+        transformer.rotary.grow(config.max_positions)
+    slots = _find_slots(transformer)
+    for index, slot in enumerate(slots):
+        _place(slot, config, read, placement)
+        if on_progress:
+            on_progress((index + 1) / len(slots))
+    if config.tied_embeddings and placement.dtype is not Dtype.INT8:
+        transformer.head.weight = transformer.embedding.weight
+    return transformer.eval()
+
+
+def _set_threads(config: NetworkConfig, placement: Placement) -> None:
+    if placement.n_threads is not None:
+        torch.set_num_threads(placement.n_threads)
+    elif placement.device == "cpu":
+        n_parameters, n_cores = config.n_parameters, count_cores()
+        torch.set_num_threads(plan_threads(n_parameters=n_parameters, n_cores=n_cores))
+
+
+def _find_slots(transformer: Transformer) -> list[_Slot]:
+    modules = dict(transformer.named_modules())
+    slots = []
+    for name, module in modules.items():
+        if any(True for _ in module.parameters(recurse=False)):
+            parent_name, _, attribute = name.rpartition(".")
+            slots.append(_Slot(modules[parent_name], attribute, module, name))
+    return slots
+
+
+def _place(slot: _Slot, config: NetworkConfig, read: _Read, placement: Placement) -> None:
+    is_tied_head = slot.name == "head" and config.tied_embeddings
+    is_int8 = placement.dtype is Dtype.INT8
+    if isinstance(slot.module, nn.Linear) and is_int8:
+        weight_name = "embedding.weight" if is_tied_head else f"{slot.name}.weight"
+        has_bias = slot.module.bias is not None
+        bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
+        setattr(slot.parent, slot.attribute, Int8Linear(read(weight_name, torch.float32), bias))
+        return
+    if is_tied_head:
+        return
+    # Rows of the embedding are only looked up: stored as they came, they widen without loss.
+    is_lookup = isinstance(slot.module, nn.Embedding) and is_int8
+    dtype = None if is_lookup else placement.dtype.compute
+    for name, _ in list(slot.module.named_parameters(recurse=False)):
+        tensor = read(f"{slot.name}.{name}", dtype).to(placement.torch_device)
+        setattr(slot.module, name, nn.Parameter(tensor, requires_grad=False))
