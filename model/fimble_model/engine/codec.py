@@ -11,17 +11,22 @@ from functools import cached_property
 from fimble_model.engine.healing import TokenIndex, heal
 from fimble_model.engine.protocol import Prompt, TokenId
 from fimble_model.text.fim_format import FimFormat, Hole
+from fimble_model.text.growing_text import GrowingText
 from fimble_model.text.tokenizer import Tokenizer
 
 __all__ = ["FimCodec"]
 
 
 class FimCodec:
-    """Implements `TextCodec`. Remembers the last suffix's ids: it stays while the user types."""
+    """Implements `TextCodec`.
+
+    Remembers the last prompt's ids: while the user types, the suffix stays and the prefix grows.
+    """
 
     def __init__(self, tokenizer: Tokenizer, fim_format: FimFormat) -> None:
         self.tokenizer = tokenizer
         self.fim_format = fim_format
+        self._prefix = GrowingText(tokenizer)
         self._last_suffix: tuple[str, list[TokenId]] = ("", [])
 
     @cached_property
@@ -39,7 +44,8 @@ class FimCodec:
 
     def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
         """The prompt in the model's preferred order, with the word at the cursor taken back."""
-        healed = heal(prefix, self.tokenizer, self.token_index)
+        encoded = self._prefix.encode_words(prefix)
+        healed = heal(encoded, self.tokenizer, self.token_index)
         token_ids: list[TokenId] = []
         for part in self.fim_format.layout:
             if part is Hole.PREFIX:

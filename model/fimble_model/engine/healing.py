@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fimble_model.engine.protocol import TokenId
-from fimble_model.text.tokenizer import Tokenizer
+from fimble_model.text.tokenizer import EncodedText, Tokenizer
 
 __all__ = [
     "MAX_HEALING_CHARS",
@@ -122,25 +122,15 @@ def _find_chain(text: str, tokenizer: Tokenizer) -> tuple[TokenId, ...]:
     blanks stay a token when `y` is typed. A letter as a probe tells.
     """
     if not text.endswith((" ", "\t")):
-        return tuple(_encode_inside(text, tokenizer))
+        return tuple(tokenizer.encode_words_inside(text).token_ids)
     n_left = len(text.encode())
     chain: list[TokenId] = []
-    for token_id in _encode_inside(text + "a", tokenizer):
+    for token_id in tokenizer.encode_words_inside(text + "a").token_ids:
         n_left -= len(tokenizer.token_bytes[token_id])
         if n_left < 0:
             break
         chain.append(token_id)
     return tuple(chain)
-
-
-def _encode_inside(text: str, tokenizer: Tokenizer) -> list[TokenId]:
-    """Tokens of `text` as they are where something stands before it.
-
-    At its very start a text may be split in another way. A digit before it joins nothing but
-    further digits.
-    """
-    first, *others = tokenizer.encode("1" + text)
-    return others if tokenizer.token_bytes[first] == b"1" else tokenizer.encode(text)
 
 
 class HealedText(NamedTuple):
@@ -150,12 +140,12 @@ class HealedText(NamedTuple):
     healing_text: str
 
 
-def heal(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealedText:
-    """Take the last word back off `text` where more typing could change its tokens.
+def heal(encoded: EncodedText, tokenizer: Tokenizer, index: TokenIndex) -> HealedText:
+    """Take the last word back off an encoded text where more typing could change its tokens.
 
     At most `MAX_HEALING_CHARS` are taken: of a longer word only whole tokens at its end.
     """
-    token_ids, n_taken = tokenizer.encode_words(text)
+    token_ids, n_taken = encoded
     while n_taken:
         taken = tokenizer.bytes_of(token_ids[-n_taken:])
         healing_text = taken.decode("utf-8", errors="replace")

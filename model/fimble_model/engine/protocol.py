@@ -135,7 +135,8 @@ class GeneratedToken:
     """One generated token; the middle's first `char_end` characters are known after it.
 
     `logprob` is the natural logarithm of the token's probability under the model's own
-    distribution at temperature 1, before healing masks and sampling.
+    distribution at temperature 1, given all text before the cursor: where the word at the
+    cursor was healed, the first token's is that among the ways to spell what is typed of it.
     """
 
     token_id: TokenId

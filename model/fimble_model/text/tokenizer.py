@@ -67,6 +67,18 @@ class Tokenizer:
             n_last += 1
         return EncodedText(cast(list[TokenId], encoding.ids), n_last)
 
+    def encode_words_inside(self, text: str) -> EncodedText:
+        """Like `encode_words`, for a text before which something stands.
+
+        At its very start a text may be split in another way. A digit before it joins nothing
+        but further digits.
+        """
+        encoded = self.encode_words("1" + text)
+        if encoded.token_ids and self.token_bytes[encoded.token_ids[0]] == b"1":
+            n_last = min(encoded.n_last_word_tokens, len(encoded.token_ids) - 1)
+            return EncodedText(encoded.token_ids[1:], n_last)
+        return self.encode_words(text)
+
     def bytes_of(self, token_ids: Iterable[TokenId]) -> bytes:
         """The tokens' bytes, joined; control tokens and unknown ids have none."""
         known, n_ids = self.token_bytes, self.n_ids

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fimble_model.engine.healing import (
     MAX_HEALING_CHARS,
+    HealedText,
     HealingPlan,
     TokenIndex,
     heal,
@@ -20,6 +21,10 @@ TOKENIZERS = {style: parse_tokenizer(build_tokenizer_json(style)) for style in S
 INDICES = {style: TokenIndex(TOKENIZERS[style].token_bytes) for style in STYLES}
 
 words = st.text(st.sampled_from("retunsl _.(é漢😀\n\t 12"), min_size=1, max_size=12)
+
+
+def _heal(text: str, tokenizer: Tokenizer, index: TokenIndex) -> HealedText:
+    return heal(tokenizer.encode_words(text), tokenizer, index)
 
 
 def _covering(plan: HealingPlan, link: int, style: str) -> set[bytes]:
@@ -60,14 +65,14 @@ def test_every_way_through_a_plan_spells_the_text(style: str, text: str) -> None
 @given(text=words)
 def test_healing_takes_back_little_and_loses_nothing(style: str, text: str) -> None:
     tokenizer = TOKENIZERS[style]
-    healed = heal(text, tokenizer, INDICES[style])
+    healed = _heal(text, tokenizer, INDICES[style])
     assert tokenizer.decode(healed.token_ids) + healed.healing_text == text
     assert len(healed.healing_text) <= MAX_HEALING_CHARS
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_half_a_word_is_taken_back_whole(style: str) -> None:
-    healed = heal("    retu", TOKENIZERS[style], INDICES[style])
+    healed = _heal("    retu", TOKENIZERS[style], INDICES[style])
     assert healed.healing_text == " retu"
     plan = plan_healing(" retu", TOKENIZERS[style], INDICES[style])
     assert {b" return", b" returned"} & _covering(plan, 0, style)
@@ -77,7 +82,7 @@ def test_indentation_after_a_line_end_may_grow() -> None:
     """After auto-indent the model may go deeper, and the blank before a word may join it."""
     plan = plan_healing("\n    ", TOKENIZERS["fimble"], INDICES["fimble"])
     assert {b"\n    ", b"\n        "} <= _covering(plan, 0, "fimble")
-    healed = heal("if x:\n        ", TOKENIZERS["qwen"], INDICES["qwen"])
+    healed = _heal("if x:\n        ", TOKENIZERS["qwen"], INDICES["qwen"])
     assert healed.healing_text.endswith("        ")
     plan = plan_healing("        ", TOKENIZERS["qwen"], INDICES["qwen"])
     assert TOKENIZERS["qwen"].bytes_of(plan.chain) == b" " * 7
@@ -86,7 +91,7 @@ def test_indentation_after_a_line_end_may_grow() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_word_that_no_token_extends_is_left_alone(style: str) -> None:
-    healed = heal("x = 7", TOKENIZERS[style], INDICES[style])
+    healed = _heal("x = 7", TOKENIZERS[style], INDICES[style])
     assert healed.healing_text == ""
     assert healed.token_ids == TOKENIZERS[style].encode("x = 7")
 
@@ -94,7 +99,7 @@ def test_a_word_that_no_token_extends_is_left_alone(style: str) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_a_long_word_is_cut_at_whole_characters(style: str) -> None:
     text = "漢" * 100
-    healed = heal(text, TOKENIZERS[style], INDICES[style])
+    healed = _heal(text, TOKENIZERS[style], INDICES[style])
     assert healed.healing_text in ("", *(text[:n] for n in range(1, MAX_HEALING_CHARS + 1)))
 
 
@@ -105,7 +110,7 @@ def test_typing_on_mostly_extends_the_prompt(style: str) -> None:
     n_tokens = n_kept = 0
     before: list[int] = []
     for n_chars in range(400, len(TRAINING_TEXT)):
-        token_ids = [int(i) for i in heal(TRAINING_TEXT[:n_chars], tokenizer, index).token_ids]
+        token_ids = [int(i) for i in _heal(TRAINING_TEXT[:n_chars], tokenizer, index).token_ids]
         n_kept += sum(1 for left, right in zip(before, token_ids, strict=False) if left == right)
         n_tokens += len(token_ids)
         before = token_ids

@@ -1,0 +1,81 @@
+"""The parts of an engine put together: network, cache, text codec and what is known of them.
+
+Owns nothing but the fitting. Needs torch; `loading` and tests come here with their parts.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.engine import NativeEngine
+from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
+from fimble_model.engine.protocol import Clock, ModelInfo
+from fimble_model.engine.scheduler import PassLimits
+from fimble_model.errors import CheckpointError
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import Placement
+from fimble_model.network.families import build_parts
+from fimble_model.network.transformer import Transformer
+from fimble_model.text.fim_format import FimFormat
+from fimble_model.text.tokenizer import Tokenizer
+
+__all__ = ["assemble_engine"]
+
+
+def assemble_engine(
+    *,
+    name: str,
+    transformer: Transformer,
+    placement: Placement,
+    tokenizer: Tokenizer,
+    fim_format: FimFormat,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    limits: PassLimits | None = None,
+    clock: Clock | None = None,
+) -> NativeEngine:
+    """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit."""
+    config = transformer.config
+    if tokenizer.n_ids > config.vocabulary_size:
+        raise CheckpointError(
+            expected=f"a tokenizer of at most {config.vocabulary_size} tokens, as in config.json",
+            found=f"one of {tokenizer.n_ids}",
+            to_do="The folder mixes two models' files; fetch or export the model again.",
+        )
+    layout = KvLayout(
+        n_layers=config.n_layers,
+        n_key_heads=config.n_key_heads,
+        head_size=config.head_size,
+        max_tokens=config.max_positions,
+        dtype=placement.dtype.compute,
+        device=placement.torch_device,
+    )
+    cache = KvCache(layout, cache_bytes)
+    model = ModelInfo(
+        name=name,
+        device=placement.device,
+        dtype=placement.dtype.value,
+        n_parameters=_n_parameters(config),
+        context_tokens=cache.max_row_tokens,
+        vocabulary_size=config.vocabulary_size,
+        fim_family=fim_format.family,
+        fim_orders=tuple(order.value for order in fim_format.orders),
+    )
+    return NativeEngine(
+        transformer=transformer,
+        model=model,
+        codec=FimCodec(tokenizer, fim_format),
+        cache=cache,
+        limits=limits,
+        clock=clock,
+    )
+
+
+def _n_parameters(config: NetworkConfig) -> int:
+    """Numbers in the checkpoint; counted by shape, for packed weights are no parameters."""
+    return sum(
+        math.prod(part.shape)
+        for name, parts in build_parts(config).items()
+        for part in parts
+        if not (config.tied_embeddings and name == "head.weight")
+    )
