@@ -1,0 +1,1 @@
+"""The only wing that knows LSP and threads: connections, sessions, and the engine's thread."""

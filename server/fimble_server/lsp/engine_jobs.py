@@ -1,0 +1,201 @@
+"""The engine thread's desk: which job has which rows, which end early, which are done.
+
+Owns the rows of every job that runs. Lives on the engine's thread and talks to it alone; how
+a result reaches the event loop is the caller's `settle`. Never blocks and never raises for a
+job's fault: each job is settled exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fimble_model.engine.protocol import (
+    Clock,
+    Delta,
+    Engine,
+    Finish,
+    FinishReason,
+    ModelInfo,
+    Request,
+    RequestId,
+)
+from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.errors import FimbleError, RequestError
+from fimble_server.lsp.safe_logging import describe_safely
+
+__all__ = ["EngineJobs", "Outcome", "Ticket"]
+
+log = logging.getLogger(__name__)
+
+Outcome = Generation | FimbleError | None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Ticket:
+    """A job on its way. Only the loop touches `future`; it alone sets `dropped`, never unset."""
+
+    number: int
+    job: Job
+    future: asyncio.Future[Generation | None]
+    handed_in_ms: float
+    dropped: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _RunningJob:
+    """A ticket with its rows. `finishes` fills up in any order."""
+
+    ticket: Ticket
+    row_ids: tuple[RequestId, ...]
+    deadline_at_ms: float
+    finishes: dict[RequestId, Finish] = field(default_factory=dict)
+    is_expired: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.finishes) == len(self.row_ids)
+
+
+class EngineJobs:
+    """Keeps the invariant that every row of a live job is in the engine, and no other row is."""
+
+    def __init__(
+        self, *, engine: Engine, clock: Clock, settle: Callable[[Ticket, Outcome], None]
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._settle = settle
+        self._started_ms = clock.now_ms()
+        self._running: dict[int, _RunningJob] = {}
+        self._job_of_row: dict[RequestId, _RunningJob] = {}
+
+    @property
+    def has_work(self) -> bool:
+        """True while a job runs, or a dropped row has yet to leave the engine."""
+        return bool(self._running) or self._engine.has_work
+
+    @property
+    def tickets(self) -> tuple[Ticket, ...]:
+        """The jobs that are not settled yet, oldest first."""
+        return tuple(running.ticket for running in self._running.values())
+
+    def start(self, ticket: Ticket) -> None:
+        """Build the job's requests and hand them to the engine."""
+        if ticket.dropped:
+            return
+        try:
+            requests = self._numbered(ticket, ticket.job.build(self._engine.codec, self.model))
+        except FimbleError as error:
+            self._settle(ticket, error)
+            return
+        except Exception as error:  # noqa: BLE001 - a wall: one job's fault stays its own
+            log.error("job %d: no prompt: %s", ticket.number, describe_safely(error))
+            self._settle(ticket, _prompt_fault(error))
+            return
+        self._add_rows(ticket, requests)
+
+    def step(self) -> None:
+        """Drop and expire what is due, advance the engine once, settle what is done.
+
+        Raises what the engine raises; the caller then calls `fail_all`.
+        """
+        for running in tuple(self._running.values()):
+            if running.ticket.dropped:
+                self._forget(running)
+            elif not running.is_expired and self._clock.now_ms() >= running.deadline_at_ms:
+                running.is_expired = True
+                self._cancel_rows(running)
+        for delta in self._engine.step() if self._engine.has_work else []:
+            self._take(delta)
+        if not self._engine.has_work and self._running:
+            log.error("the engine ended without finishing %d jobs", len(self._running))
+            self.fail_all()
+
+    def fail_all(self) -> None:
+        """Settle every job with what it has; rows without an end are FAILED."""
+        for running in tuple(self._running.values()):
+            for row_id in running.row_ids:
+                running.finishes.setdefault(row_id, _FAILED_ROW)
+            self._finish(running)
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model of the engine whose jobs these are."""
+        return self._engine.model
+
+    def _add_rows(self, ticket: Ticket, requests: tuple[Request, ...]) -> None:
+        running = _RunningJob(
+            ticket=ticket,
+            row_ids=tuple(request.request_id for request in requests),
+            deadline_at_ms=max(ticket.handed_in_ms, self._started_ms) + ticket.job.deadline_ms,
+        )
+        try:
+            for request in requests:
+                self._engine.add(request)
+        except FimbleError as error:
+            self._cancel_rows(running)
+            self._settle(ticket, error)
+            return
+        if running.is_done:
+            self._settle(ticket, Generation(finishes=(), model=self.model))
+            return
+        self._running[ticket.number] = running
+        self._job_of_row.update(dict.fromkeys(running.row_ids, running))
+
+    def _take(self, delta: Delta) -> None:
+        """Note a row's end; rows of forgotten jobs are nobody's."""
+        running = self._job_of_row.get(delta.request_id)
+        if running is None or delta.finish is None:
+            return
+        running.finishes[delta.request_id] = delta.finish
+        if running.is_done:
+            self._finish(running)
+
+    def _finish(self, running: _RunningJob) -> None:
+        finishes = tuple(running.finishes[row_id] for row_id in running.row_ids)
+        self._forget(running)
+        self._settle(running.ticket, Generation(finishes=finishes, model=self.model))
+
+    def _forget(self, running: _RunningJob) -> None:
+        """Take the job off the desk; rows that still run are cancelled."""
+        self._running.pop(running.ticket.number, None)
+        for row_id in running.row_ids:
+            self._job_of_row.pop(row_id, None)
+        self._cancel_rows(running)
+
+    def _cancel_rows(self, running: _RunningJob) -> None:
+        for row_id in running.row_ids:
+            if row_id not in running.finishes or running.finishes[row_id] is _FAILED_ROW:
+                self._engine.cancel(row_id)
+
+    @staticmethod
+    def _numbered(ticket: Ticket, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+        """Give rows ids of our own: two clients may well choose the same."""
+        return tuple(
+            dataclasses.replace(request, request_id=RequestId(f"{ticket.number}.{row_index}"))
+            for row_index, request in enumerate(requests)
+        )
+
+
+_FAILED_ROW = Finish(
+    reason=FinishReason.FAILED,
+    text="",
+    tokens=(),
+    n_prompt_tokens=0,
+    n_reused_tokens=0,
+    queue_ms=0.0,
+    prefill_ms=0.0,
+    decode_ms=0.0,
+)
+
+
+def _prompt_fault(error: Exception) -> RequestError:
+    return RequestError(
+        expected="a prompt to be built",
+        found=f"a fault of our own ({type(error).__name__})",
+        to_do="The log has the place; please report it.",
+    )

@@ -1,0 +1,152 @@
+"""What the engine's thread does: obey commands, step while there is work, sleep while there is not.
+
+Owns the engine and the second wall: a step that throws fails its rows and not the thread.
+Runs on the engine's thread alone; knows of the event loop only two callbacks.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fimble_model.engine.protocol import Clock, Engine
+from fimble_server.errors import FimbleError
+from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
+from fimble_server.lsp.engine_status import EngineState, EngineStatus
+from fimble_server.lsp.safe_logging import describe_safely
+
+__all__ = ["BuildEngine", "Command", "EngineRunner", "Load", "ReportFraction", "Stop", "Wake"]
+
+log = logging.getLogger(__name__)
+
+ReportFraction = Callable[[float], None]
+BuildEngine = Callable[[ReportFraction], Engine]
+
+# Guessed: one throw may be a row's fault, three in a row are the engine's.
+_MOST_THROWS_IN_A_ROW = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Build an engine, in place of the one there is."""
+
+    build: BuildEngine
+
+
+class Wake:
+    """Look at the tickets' flags: one was dropped."""
+
+
+class Stop:
+    """Leave the thread."""
+
+
+Command = Ticket | Load | Wake | Stop
+
+
+class EngineRunner:
+    """Keeps the invariant that every ticket is either on the desk or settled."""
+
+    def __init__(
+        self,
+        *,
+        commands: queue.SimpleQueue[Command],
+        clock: Clock,
+        settle: Callable[[Ticket, Outcome], None],
+        report: Callable[[EngineStatus], None],
+    ) -> None:
+        self._commands = commands
+        self._clock = clock
+        self._settle = settle
+        self._report = report
+        self._jobs: EngineJobs | None = None
+        self._error: FimbleError | None = None
+        self._waiting: list[Ticket] = []
+        self._n_throws_in_a_row = 0
+
+    def run(self) -> None:
+        """The thread's whole life: returns when told to stop."""
+        while True:
+            for command in self._take_commands():
+                if isinstance(command, Stop):
+                    return
+                self._obey(command)
+            if self._jobs is not None and self._jobs.has_work:
+                self._step(self._jobs)
+
+    def _take_commands(self) -> Iterator[Command]:
+        """Commands that wait; blocks, without using the processor, where there is nothing to do."""
+        if self._jobs is None or not self._jobs.has_work:
+            yield self._commands.get()
+        while not self._commands.empty():
+            yield self._commands.get()
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Load():
+                self._load(command.build)
+            case Ticket() if self._jobs is not None:
+                self._jobs.start(command)
+            case Ticket() if self._error is not None:
+                self._settle(command, self._error)
+            case Ticket():
+                self._waiting.append(command)
+            case _:
+                pass
+
+    def _load(self, build: BuildEngine) -> None:
+        """Let go of the old engine before the new one takes memory, then start what waits."""
+        waiting = (*self._waiting, *(self._jobs.tickets if self._jobs is not None else ()))
+        self._jobs, self._error, self._waiting = None, None, []
+        self._report(EngineStatus(state=EngineState.LOADING))
+        try:
+            engine = build(self._report_fraction)
+        except FimbleError as error:
+            self._fail(error, waiting)
+        except Exception as error:  # noqa: BLE001 - a wall: the thread outlives a loader's fault
+            log.error("loading failed: %s", describe_safely(error))
+            self._fail(_load_fault(error), waiting)
+        else:
+            self._jobs = EngineJobs(engine=engine, clock=self._clock, settle=self._settle)
+            self._report(EngineStatus(state=EngineState.READY, model=engine.model))
+            for ticket in waiting:
+                self._jobs.start(ticket)
+
+    def _step(self, jobs: EngineJobs) -> None:
+        try:
+            jobs.step()
+            self._n_throws_in_a_row = 0
+        except Exception as error:  # noqa: BLE001 - the second wall of two
+            log.error("a step failed: %s", describe_safely(error))
+            jobs.fail_all()
+            self._n_throws_in_a_row += 1
+            if self._n_throws_in_a_row >= _MOST_THROWS_IN_A_ROW:
+                self._jobs = None
+                self._fail(_step_fault(error), ())
+
+    def _fail(self, error: FimbleError, waiting: tuple[Ticket, ...]) -> None:
+        self._error = error
+        self._report(EngineStatus(state=EngineState.FAILED, error=error))
+        for ticket in waiting:
+            self._settle(ticket, error)
+
+    def _report_fraction(self, fraction: float) -> None:
+        self._report(EngineStatus(state=EngineState.LOADING, fraction=min(1.0, max(0.0, fraction))))
+
+
+def _load_fault(error: Exception) -> FimbleError:
+    return FimbleError(
+        expected="a model that loads",
+        found=f"a fault of our own ({type(error).__name__})",
+        to_do="Run `fimble check`; the log has the place.",
+    )
+
+
+def _step_fault(error: Exception) -> FimbleError:
+    return FimbleError(
+        expected="an engine that goes on",
+        found=f"{_MOST_THROWS_IN_A_ROW} faults in a row ({type(error).__name__})",
+        to_do="Restart the server; the log has the place.",
+    )

@@ -1,0 +1,33 @@
+"""What may be said of the engine from outside its thread: its state, its model, its fault.
+
+Owns values only. A status never changes in place: a new one replaces it on the event loop.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from fimble_model.engine.protocol import ModelInfo
+from fimble_server.errors import FimbleError
+
+__all__ = ["EngineState", "EngineStatus"]
+
+
+class EngineState(enum.Enum):
+    """Where an engine stands between being asked for and being stopped."""
+
+    NOT_STARTED = "not started"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """`model` is there when READY, `error` when FAILED; `fraction` counts while LOADING."""
+
+    state: EngineState = EngineState.NOT_STARTED
+    model: ModelInfo | None = None
+    error: FimbleError | None = None
+    fraction: float | None = None

@@ -1,0 +1,140 @@
+"""The one thread that owns the engine: the model is built on it, and every call made from it.
+
+Owns the thread, the way in (a queue) and the way back (`loop.call_soon_threadsafe`). Sessions
+share it as their `EnginePort`. It never touches a buffer and never writes to a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from fimble_model.engine.protocol import Clock, ModelInfo
+from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.errors import FimbleError
+from fimble_server.lsp.engine_jobs import Outcome, Ticket
+from fimble_server.lsp.engine_runner import BuildEngine, Command, EngineRunner, Load, Stop, Wake
+from fimble_server.lsp.engine_status import EngineState, EngineStatus
+
+__all__ = ["EngineThread", "StatusListener"]
+
+log = logging.getLogger(__name__)
+
+StatusListener = Callable[[EngineStatus], None]
+
+
+class EngineThread:
+    """The loop's side. Keeps the invariant that an owner has at most one job that lives.
+
+    Made on the event loop; every method but `stop` is called there.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._numbers = itertools.count(1)
+        self._newest: dict[str, Ticket] = {}
+        self._listeners: list[StatusListener] = []
+        self._status = EngineStatus()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def status(self) -> EngineStatus:
+        """How the engine stands, as far as the loop has been told."""
+        return self._status
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """What is loaded; None while it loads or after it failed to."""
+        return self._status.model
+
+    def load(self, build: BuildEngine) -> None:
+        """Run `build` on the thread and use what it makes, in place of any engine before.
+
+        Jobs that wait or run meanwhile are started anew on the new engine.
+        """
+        self._set_status(EngineStatus(state=EngineState.LOADING))
+        self._commands.put(Load(build=build))
+        if self._thread is None:
+            runner = EngineRunner(
+                commands=self._commands,
+                clock=self._clock,
+                settle=lambda ticket, outcome: self._on_loop(_settle, ticket, outcome),
+                report=lambda status: self._on_loop(self._set_status, status),
+            )
+            # A daemon, so that a model that hangs while loading cannot keep the process alive.
+            self._thread = threading.Thread(target=runner.run, name="fimble-engine", daemon=True)
+            self._thread.start()
+
+    def listen(self, listener: StatusListener) -> Callable[[], None]:
+        """Call `listener` at every change of the status; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def generate(self, job: Job) -> Generation | None:
+        """Run a job to its end. None when a newer job of its owner replaced it.
+
+        The deadline counts from now, or from the end of loading where that comes later.
+        """
+        if self._status.error is not None:
+            raise self._status.error
+        ticket = Ticket(
+            number=next(self._numbers),
+            job=job,
+            future=self._loop.create_future(),
+            handed_in_ms=self._clock.now_ms(),
+        )
+        older = self._newest.get(job.owner)
+        if older is not None:
+            self._drop(older)
+        self._newest[job.owner] = ticket
+        self._commands.put(ticket)
+        try:
+            return await ticket.future
+        except asyncio.CancelledError:
+            self._drop(ticket)
+            raise
+        finally:
+            if self._newest.get(job.owner) is ticket:
+                del self._newest[job.owner]
+
+    def stop(self, *, timeout_s: float) -> bool:
+        """End the thread after its present step. False where it did not end in time."""
+        if self._thread is None:
+            return True
+        self._commands.put(Stop())
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _drop(self, ticket: Ticket) -> None:
+        """Answer a ticket with None at once, and have its rows freed before the next step."""
+        ticket.dropped = True
+        _settle(ticket, None)
+        self._commands.put(Wake())
+
+    def _set_status(self, status: EngineStatus) -> None:
+        self._status = status
+        for listener in tuple(self._listeners):
+            listener(status)
+
+    def _on_loop(self, callback: Callable[..., None], *arguments: object) -> None:
+        """From the engine's thread: have the loop call back. A closed loop no longer cares."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)
+        except RuntimeError:
+            log.debug("the event loop is closed; a late word of the engine is dropped")
+
+
+def _settle(ticket: Ticket, outcome: Outcome) -> None:
+    """Give a ticket its one answer; later ones do nothing."""
+    if ticket.future.done():
+        return
+    if isinstance(outcome, FimbleError):
+        ticket.future.set_exception(outcome)
+    else:
+        ticket.future.set_result(outcome)
