@@ -1,17 +1,23 @@
 """What a completion is allowed to be: its mode, its size, where it must stop.
 
-Owns the values that the mode decision produces and the rest of the path obeys. Knows nothing
-of syntax trees, models or editors.
+Owns the plan that the mode decision becomes and the rest of the path obeys. Knows nothing of
+models or editors.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fimble_model.engine.protocol import StopRule
+from fimble_server.completion.stopping import build_stop
+from fimble_server.document.syntax import SyntaxFacts
 
-__all__ = ["Limits", "Mode", "Plan", "Trigger"]
+if TYPE_CHECKING:  # The mode decision names its Mode from here.
+    from fimble_server.completion.mode import Decision
+
+__all__ = ["Limits", "Mode", "Plan", "Trigger", "plan_completion"]
 
 
 class Mode(enum.Enum):
@@ -63,3 +69,38 @@ class Plan:
     n_candidates: int
     deadline_ms: float
     min_confidence: float
+
+
+def plan_completion(
+    decision: Decision, facts: SyntaxFacts, limits: Limits, n_candidates: int = 1
+) -> Plan:
+    """Turn a decision into what the rest of the path obeys.
+
+    Several candidates are for exploration only: who accelerates reads one. What was asked for
+    is shown whatever its confidence.
+    """
+    is_exploration = decision.mode is Mode.EXPLORATION
+    max_lines = limits.max_exploration_lines if is_exploration else limits.max_acceleration_lines
+    stop = build_stop(facts, decision.extent, max_lines, includes_closer=is_exploration)
+    return Plan(
+        mode=decision.mode,
+        rule=decision.rule,
+        wanted=decision.wanted,
+        max_lines=max_lines,
+        max_new_tokens=(
+            limits.max_exploration_tokens if is_exploration else limits.max_acceleration_tokens
+        ),
+        stop=stop,
+        n_candidates=max(1, n_candidates) if is_exploration else 1,
+        deadline_ms=(
+            limits.exploration_deadline_ms if is_exploration else limits.acceleration_deadline_ms
+        ),
+        min_confidence=_min_confidence(decision, limits.eagerness),
+    )
+
+
+def _min_confidence(decision: Decision, eagerness: float) -> float:
+    if decision.rule == "invoked":
+        return 0.0
+    most = 0.5 if decision.mode is Mode.EXPLORATION else 0.8  # guessed; measure
+    return most * (1.0 - min(1.0, max(0.0, eagerness)))

@@ -1,0 +1,200 @@
+"""The mode heuristic: from the facts at the cursor and the user's last move to one decision.
+
+Owns the ordered table of rules. Every rule is a small predicate with a name that `--explain`
+shows; the first one that holds decides. Knows nothing of models, tokens or time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fimble_server.completion.plan import Mode, Trigger
+from fimble_server.completion.reading import Extent
+from fimble_server.document.languages import BlockKind
+from fimble_server.document.syntax import Above, SyntaxFacts
+
+__all__ = ["Decision", "LastEdit", "Signals", "decide"]
+
+_PAUSE_MS = 1_000.0  # guessed; measure
+_CALLABLE = (BlockKind.FUNCTION, BlockKind.CLASS)
+
+
+class LastEdit(enum.Enum):
+    """What the user last did to the text of the buffer."""
+
+    NONE = "none"
+    INSERT = "insert"
+    DELETE = "delete"
+    UNDO = "undo"
+    PASTE = "paste"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """All that the decision may look at. `ms_since_last_edit` is None where none was seen."""
+
+    facts: SyntaxFacts
+    trigger: Trigger = Trigger.AUTOMATIC
+    last_edit: LastEdit = LastEdit.NONE
+    ms_since_last_edit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The mode, the name of the rule that chose it, and how far a middle may reach."""
+
+    mode: Mode
+    rule: str
+    wanted: bool
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    name: str
+    holds: Callable[[Signals], bool]
+    mode: Mode = Mode.ACCELERATION
+    extent: Extent | None = None
+    wanted: bool = True
+
+
+def decide(signals: Signals) -> Decision:
+    """The first rule that holds. The last one always does."""
+    rule = next(rule for rule in _RULES if rule.holds(signals))
+    extent = rule.extent or _whole_extent(signals.facts)
+    return Decision(mode=rule.mode, rule=rule.name, wanted=rule.wanted, extent=extent)
+
+
+def _whole_extent(facts: SyntaxFacts) -> Extent:
+    """As far as the syntax at the cursor allows."""
+    if facts.inside or facts.line_right.strip(" \t)]};,"):
+        return Extent.LINE
+    if facts.block.is_opened_here:
+        return Extent.BLOCK
+    if facts.line_right.strip():
+        return Extent.LINE
+    is_top_level = facts.block.kind is BlockKind.MODULE
+    return Extent.STATEMENT if facts.is_header or is_top_level else Extent.BLOCK
+
+
+def _is_invoked(signals: Signals) -> bool:
+    return signals.trigger is Trigger.INVOKED
+
+
+def _is_mid_word(signals: Signals) -> bool:
+    return signals.facts.is_word_cut
+
+
+def _is_after_deletion(signals: Signals) -> bool:
+    return signals.last_edit in (LastEdit.DELETE, LastEdit.UNDO)
+
+
+def _is_in_comment(signals: Signals) -> bool:
+    return signals.facts.inside is not None and signals.facts.inside.is_comment
+
+
+def _is_in_docstring(signals: Signals) -> bool:
+    return signals.facts.is_docstring
+
+
+def _is_in_string(signals: Signals) -> bool:
+    return signals.facts.inside is not None
+
+
+def _is_before_text(signals: Signals) -> bool:
+    facts = signals.facts
+    return facts.is_at_line_start and bool(facts.line_right.strip(" \t)]};,"))
+
+
+def _is_below_docstring(signals: Signals) -> bool:
+    facts = signals.facts
+    return facts.block.is_empty_but_docstring and facts.above is Above.DOCSTRING
+
+
+def _is_below_comment_in_empty(signals: Signals) -> bool:
+    facts = signals.facts
+    return (
+        facts.block.kind not in (BlockKind.MODULE, BlockKind.BRACKETS)
+        and facts.block.is_empty
+        and facts.above is Above.COMMENT
+    )
+
+
+def _is_empty_body(signals: Signals) -> bool:
+    facts = signals.facts
+    is_here = facts.is_line_blank or facts.block.is_opened_here
+    return facts.block.kind in _CALLABLE and facts.block.is_empty and is_here
+
+
+def _is_block_header(signals: Signals) -> bool:
+    return signals.facts.block.is_opened_here and signals.facts.block.is_empty
+
+
+def _is_mid_line(signals: Signals) -> bool:
+    return not signals.facts.is_line_blank
+
+
+def _is_below_top_level_comment(signals: Signals) -> bool:
+    facts = signals.facts
+    is_top_level = facts.block.kind is BlockKind.MODULE
+    return is_top_level and facts.above is Above.COMMENT and facts.is_below_blank
+
+
+def _is_pausing_below_comment(signals: Signals) -> bool:
+    is_pause = signals.ms_since_last_edit is not None and signals.ms_since_last_edit >= _PAUSE_MS
+    return is_pause and signals.facts.above is Above.COMMENT
+
+
+def _is_in_brackets(signals: Signals) -> bool:
+    return signals.facts.block.kind is BlockKind.BRACKETS
+
+
+def _is_in_block(signals: Signals) -> bool:
+    return signals.facts.block.kind is not BlockKind.MODULE
+
+
+def _always(signals: Signals) -> bool:
+    del signals
+    return True
+
+
+_LINE, _BLOCK, _STATEMENT = Extent.LINE, Extent.BLOCK, Extent.STATEMENT
+_EXPLORE = Mode.EXPLORATION
+
+# The first rule that holds decides. Those that want nothing come before those that do.
+_RULES: tuple[_Rule, ...] = (
+    _Rule(name="invoked", holds=_is_invoked, mode=_EXPLORE),
+    _Rule(name="mid-word", holds=_is_mid_word, extent=_LINE, wanted=False),
+    _Rule(name="after-deletion", holds=_is_after_deletion, extent=_LINE, wanted=False),
+    _Rule(name="in-comment", holds=_is_in_comment, extent=_LINE),
+    _Rule(name="in-docstring", holds=_is_in_docstring, extent=_LINE),
+    _Rule(name="in-string", holds=_is_in_string, extent=_LINE),
+    _Rule(name="before-text", holds=_is_before_text, extent=_LINE, wanted=False),
+    _Rule(
+        name="docstring-above-empty-body",
+        holds=_is_below_docstring,
+        mode=_EXPLORE,
+        extent=_BLOCK,
+    ),
+    _Rule(
+        name="comment-above-empty-body",
+        holds=_is_below_comment_in_empty,
+        mode=_EXPLORE,
+        extent=_BLOCK,
+    ),
+    _Rule(name="empty-body", holds=_is_empty_body, mode=_EXPLORE, extent=_BLOCK),
+    _Rule(name="block-header", holds=_is_block_header, extent=_BLOCK),
+    _Rule(name="mid-line", holds=_is_mid_line, extent=_LINE),
+    _Rule(
+        name="comment-above",
+        holds=_is_below_top_level_comment,
+        mode=_EXPLORE,
+        extent=_STATEMENT,
+    ),
+    _Rule(name="pause-below-comment", holds=_is_pausing_below_comment, mode=_EXPLORE),
+    _Rule(name="inside-brackets", holds=_is_in_brackets, extent=_BLOCK),
+    _Rule(name="inside-block", holds=_is_in_block, extent=_BLOCK),
+    _Rule(name="top-level", holds=_always, extent=_STATEMENT),
+)

@@ -1,0 +1,287 @@
+"""Reading a growing middle lexeme by lexeme, up to where it must end.
+
+Owns the state machine behind the stop rules. A cut is decided by the text before it alone, so
+more text never moves it. Knows nothing of modes, models or the buffer beyond `Boundary`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from fimble_server.document.languages import Language, Layout
+from fimble_server.document.lexemes import LexemeKind, Lexicon, lexicon_of, n_columns
+
+__all__ = ["Boundary", "Extent", "Reader"]
+
+_CONTINUING_SIGNS = ".?:&|+*=<-"
+_MAX_LEADING_NEWLINES = 2  # A middle that begins with more is not going anywhere.
+
+
+class Extent(enum.Enum):
+    """How far a middle may reach at most.
+
+    LINE: to the end of the line, or of the brackets it opens. BLOCK: to the end of the block at
+    the cursor. STATEMENT: one statement or definition of that block.
+    """
+
+    LINE = "line"
+    BLOCK = "block"
+    STATEMENT = "statement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boundary:
+    """What a reader must know of the buffer.
+
+    `start_column` is how far the cursor's blank line is indented, None where text stands left
+    of the cursor. `floor_column` is the least indentation of a kept line, and of the first line
+    too where `is_floor_strict`. `n_closable` brackets open at the cursor are the middle's to
+    close. `inside_opener` is what opened the string or comment at the cursor, and
+    `is_inside_closed` says that its end stands on the right. `right_sign` is the sign right of
+    the cursor that the middle must not write again. `forbidden_clauses` begin a sibling of the
+    block at the cursor; the first word of the middle may be one where `may_begin_clause`.
+    `includes_closer` lets the middle close the block at the cursor. `has_let_else` says that
+    the cursor's line holds a `let` which may have an `else` of its own.
+    """
+
+    language: Language
+    extent: Extent
+    max_lines: int
+    start_column: int | None
+    floor_column: int
+    is_floor_strict: bool
+    n_closable: int
+    inside_opener: str | None
+    is_inside_closed: bool
+    right_sign: str
+    forbidden_clauses: frozenset[str]
+    may_begin_clause: bool
+    is_header: bool
+    includes_closer: bool
+    has_let_else: bool
+
+
+class Reader:
+    """Reads a middle that only grows. Invariant: `[0, position)` is read, the rest may change.
+
+    `cut` is how many characters to keep once that is known, and never changes after.
+    """
+
+    def __init__(self, boundary: Boundary) -> None:
+        self.text = ""
+        self.cut: int | None = None
+        self._boundary = boundary
+        self._lexicon: Lexicon = lexicon_of(boundary.language)
+        self._is_braces = boundary.language.layout is Layout.BRACES
+        self._position = 0
+        self._opened: list[str] = []
+        self._n_closable = boundary.n_closable
+        self._floor = boundary.floor_column
+        self._column: int | None = boundary.start_column
+        self._is_line_start = boundary.start_column is not None
+        self._is_first = True
+        self._is_inside = boundary.inside_opener is not None
+        self._own_headers: set[int] = set()
+        self._n_own_ifs = 0
+        self._has_own_try = False
+        self._has_let = boundary.has_let_else
+        self._has_statement = boundary.start_column is None
+        self._safe_end: int | None = None
+
+    def read(self, text: str, *, is_whole: bool) -> int | None:
+        """Read on in a text that begins with what was read before. Returns the cut, if known.
+
+        Only a whole text has its last lexeme read: while it grows, that may become another.
+        """
+        if self.cut is not None:
+            return self.cut
+        self.text = text
+        limit = _line_limit(text, self._boundary.max_lines)
+        end = len(text) if limit is None else limit
+        self._read_to(end, is_whole=is_whole or limit is not None)
+        if self.cut is None and limit is not None:
+            self.cut = self._kept_at(limit)
+        return self.cut
+
+    @property
+    def safe_end(self) -> int | None:
+        """Where the last whole line ended with all of the middle's own brackets closed."""
+        return self._safe_end
+
+    def _kept_at(self, limit: int) -> int:
+        if self._safe_end is not None and self._boundary.extent is not Extent.LINE:
+            return self._safe_end
+        return len(self.text[:limit].rstrip())
+
+    def _read_to(self, end: int, *, is_whole: bool) -> None:
+        if self._is_inside and not self._leave_inside(end, is_whole=is_whole):
+            return
+        match = self._lexicon.lexeme.match
+        while self.cut is None and self._position < end:
+            found = match(self.text, self._position, end)
+            assert found is not None  # The last alternative matches any character.
+            kind = LexemeKind(found.lastindex or LexemeKind.OTHER)
+            is_certain = kind in (LexemeKind.NEWLINE, LexemeKind.OPENER, LexemeKind.CLOSER)
+            if found.end() == end and not is_certain and not is_whole:
+                return
+            self._take(kind, found.group(), found.start())
+            self._position = found.end()
+
+    def _leave_inside(self, end: int, *, is_whole: bool) -> bool:
+        """Read to the end of the string or comment that the cursor is in."""
+        opener = self._boundary.inside_opener
+        assert opener is not None
+        line_end = self.text.find("\n", 0, end)
+        line_end = end if line_end == -1 else line_end
+        found = self._lexicon.remainders[opener].match(self.text, 0, end)
+        assert found is not None  # Every remainder may end at the end of the text.
+        if found.end() > line_end or (found.end() == line_end < end):
+            self._cut_at(line_end)
+            return False
+        if found.end() == end and not is_whole:
+            return False
+        if self._boundary.is_inside_closed:
+            n_closer = _n_closer(self._boundary.language, opener)
+            self._cut_at(found.end() - n_closer, trims=False)
+            return False
+        self._is_inside = False
+        self._is_first = self._is_line_start = False
+        self._position = found.end()
+        return True
+
+    def _cut_at(self, offset: int, *, trims: bool = True) -> None:
+        self.cut = len(self.text[:offset].rstrip()) if trims else offset
+
+    def _take(self, kind: LexemeKind, lexeme: str, start: int) -> None:
+        if kind is LexemeKind.NEWLINE:
+            self._end_line(start)
+            return
+        if kind is LexemeKind.SPACE:
+            if self._is_line_start:
+                self._column = (self._column or 0) + n_columns(lexeme)
+            return
+        if self._is_line_start:
+            self._begin_line(kind, lexeme, start)
+        if self.cut is None:
+            self._take_code(kind, lexeme, start)
+        self._is_line_start = False
+        if kind is not LexemeKind.COMMENT:
+            self._is_first = False
+
+    def _end_line(self, offset: int) -> None:
+        has_open = bool(self._opened) or self._n_closable > 0
+        if self._boundary.extent is Extent.LINE:
+            is_block_open = self._boundary.is_header and set(self._opened) == {"{"}
+            if not has_open or is_block_open:
+                self._cut_at(offset)
+                return
+        end = len(self.text[:offset].rstrip())
+        if end and not has_open and (self._is_braces or self.text[end - 1] != ":"):
+            self._safe_end = end
+        self._is_line_start = True
+        self._has_let = False
+        self._column = 0
+
+    def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:
+        """Judge a line by what it begins with: is it still in the block, and a new statement?"""
+        if self._opened or kind is LexemeKind.CLOSER:
+            return
+        column = self._column or 0
+        if self._is_first and (column > self._floor or not self._boundary.is_floor_strict):
+            self._floor = column
+        if column < self._floor:
+            self._cut_at(start)
+            return
+        is_clause = lexeme in self._boundary.language.clauses
+        if not self._is_braces and is_clause and column == self._floor:
+            is_own = column in self._own_headers
+            if not is_own and not self._may_begin_clause() and self._is_forbidden(lexeme):
+                self._cut_at(start)
+                return
+        if column <= self._floor and not is_clause and self._is_new_statement(kind, lexeme):
+            if self._boundary.extent is Extent.STATEMENT and self._has_statement:
+                self._cut_at(start)
+                return
+            self._has_statement = kind is not LexemeKind.COMMENT and not _is_prelude(lexeme)
+        if lexeme in self._boundary.language.headers:
+            self._own_headers.add(column)
+        elif kind is not LexemeKind.COMMENT:
+            self._own_headers.discard(column)
+
+    def _is_new_statement(self, kind: LexemeKind, lexeme: str) -> bool:
+        if not self._is_braces:
+            return True
+        return kind is not LexemeKind.OPENER and lexeme[0] not in _CONTINUING_SIGNS
+
+    def _may_begin_clause(self) -> bool:
+        return self._is_first and self._boundary.may_begin_clause
+
+    def _is_forbidden(self, word: str) -> bool:
+        return word in self._boundary.forbidden_clauses
+
+    def _take_code(self, kind: LexemeKind, lexeme: str, start: int) -> None:
+        if kind is LexemeKind.OPENER:
+            self._opened.append(lexeme)
+        elif kind is LexemeKind.CLOSER:
+            self._take_closer(lexeme, start)
+        elif self._opened:
+            return
+        elif kind is LexemeKind.WORD and self._is_braces:
+            self._take_word(lexeme, start)
+        elif lexeme == self._boundary.right_sign and self._n_closable == 0:
+            self._cut_at(start)
+
+    def _take_closer(self, lexeme: str, start: int) -> None:
+        if self._opened:
+            self._opened.pop()
+        elif self._n_closable > 0:
+            self._n_closable -= 1
+        elif self._boundary.includes_closer and lexeme == "}":
+            self._cut_at(start + 1)
+        else:
+            self._cut_at(start)
+
+    def _take_word(self, word: str, start: int) -> None:
+        """Between braces a clause may begin anywhere: it needs an `if` or `try` of its own."""
+        if word == "if":
+            self._n_own_ifs += 1
+        elif word == "try":
+            self._has_own_try = True
+        elif word == "let":
+            self._has_let = True
+        elif self._is_forbidden(word) and not self._may_begin_clause():
+            if word == "else" and self._n_own_ifs > 0:
+                self._n_own_ifs -= 1
+            elif word in ("catch", "finally") and self._has_own_try:
+                pass
+            elif not (word == "else" and self._has_let and self._boundary.has_let_else):
+                self._cut_at(start)
+
+
+def _is_prelude(lexeme: str) -> bool:
+    """A decorator, an attribute or a template head: the statement is still to come."""
+    return lexeme[0] in "@#" or lexeme == "template"
+
+
+def _n_closer(language: Language, opener: str) -> int:
+    for form in language.strings:
+        if form.opener == opener:
+            return len(form.closer)
+    for comment_opener, closer in language.block_comments:
+        if comment_opener == opener:
+            return len(closer)
+    return 0
+
+
+def _line_limit(text: str, max_lines: int) -> int | None:
+    """Where the last allowed line ends, None while it has not ended. Blank lines first are free."""
+    n_leading = len(text) - len(text.lstrip())
+    if text.count("\n", 0, n_leading) > _MAX_LEADING_NEWLINES:
+        return 0
+    offset = n_leading - 1
+    for _ in range(max_lines):
+        offset = text.find("\n", offset + 1)
+        if offset == -1:
+            return None
+    return offset

@@ -1,0 +1,133 @@
+"""Lexemes: text cut into strings, comments, brackets, words and the rest, by one regex a language.
+
+Owns the patterns. They match at every position, so cutting never stops short, and what they
+match does not change when more text follows, save for a lexeme that touches the end. Knows
+no grammar: that is enough to tell a brace in a string from one that closes a block.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+from dataclasses import dataclass
+
+from fimble_server.document.languages import Language, StringForm
+
+__all__ = ["TAB_COLUMNS", "LexemeKind", "Lexicon", "lexicon_of", "n_columns"]
+
+TAB_COLUMNS = 8  # As Python's tokenizer counts; only comparisons between lines matter.
+
+
+class LexemeKind(enum.IntEnum):
+    """The number of the group that matched."""
+
+    NEWLINE = 1
+    SPACE = 2
+    STRING = 3
+    COMMENT = 4
+    OPENER = 5
+    CLOSER = 6
+    WORD = 7
+    PUNCTUATION = 8
+    OTHER = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexicon:
+    """A language's patterns.
+
+    `lexeme` matches one lexeme of any kind, `structure` the same but with words, spaces and
+    signs in one run of OTHER. `remainders` maps what opened a string or comment to the pattern
+    of the rest of it, for text that starts inside.
+    """
+
+    lexeme: re.Pattern[str]
+    structure: re.Pattern[str]
+    remainders: dict[str, re.Pattern[str]]
+
+
+def n_columns(whitespace: str) -> int:
+    """How far whitespace at the start of a line indents.
+
+    >>> n_columns("    "), n_columns("\\t"), n_columns("  \\t")
+    (4, 8, 8)
+    """
+    return len(whitespace.expandtabs(TAB_COLUMNS)) if "\t" in whitespace else len(whitespace)
+
+
+def _rest_of_string(form: StringForm) -> str:
+    first, closer = re.escape(form.closer[0]), re.escape(form.closer)
+    escape = r"\\[\s\S]|" if form.has_escapes else ""
+    excluded = first + ("" if form.is_multiline else r"\n") + (r"\\" if escape else "")
+    plain = rf"[^{excluded}]"
+    almost = rf"|{first}(?!{re.escape(form.closer[1:])})" if len(form.closer) > 1 else ""
+    line_end = "" if form.is_multiline else r"|(?=\n)"
+    return rf"(?:{escape}{plain}{almost})*+(?:{closer}{line_end}|\\?\Z)"
+
+
+def _rest_of_block_comment(closer: str) -> str:
+    return rf"(?:(?!{re.escape(closer)})[\s\S])*+(?:{re.escape(closer)}|\Z)"
+
+
+def _string_patterns(language: Language) -> list[str]:
+    patterns = [re.escape(form.opener) + _rest_of_string(form) for form in language.strings]
+    if language.has_lifetimes:
+        # 'x' and '\n' are characters, 'a is a lifetime; what may still become either waits.
+        patterns += [r"'(?:\\[^\n']*+|[^\\'\n])'", r"'\\?[^'\n]?\Z"]
+    if language.has_regex_literals:
+        # A slash divides unless an operator, a comma, an opening bracket or a line start precedes.
+        before = r"(?:(?<=[(,=:\[!&|?{;])|(?<=[(,=:\[!&|?{;] ))"
+        patterns.append(before + r"/(?![/*])(?:\\.|[^/\\\n])++(?:/|(?=\n)|\\?\Z)")
+    return patterns
+
+
+def _comment_patterns(language: Language) -> list[str]:
+    blocks = [
+        re.escape(opener) + _rest_of_block_comment(closer)
+        for opener, closer in language.block_comments
+    ]
+    return blocks + [rf"{re.escape(opener)}[^\n]*+" for opener in language.line_comments]
+
+
+def _special_characters(language: Language) -> str:
+    openers = [form.opener[-1] for form in language.strings]
+    openers += [opener[0] for opener, _ in language.block_comments]
+    openers += [opener[0] for opener in language.line_comments]
+    openers += ["'"] if language.has_lifetimes else []
+    openers += ["/"] if language.has_regex_literals else []
+    return "".join(sorted(set(openers)))
+
+
+def _alternatives(patterns: list[str]) -> str:
+    return "|".join(patterns) if patterns else r"(?!)"
+
+
+def _begun_openers(language: Language) -> str:
+    """What may become an opener of several characters when more text comes."""
+    openers = [form.opener for form in language.strings] + list(language.line_comments)
+    openers += [opener for opener, _ in language.block_comments]
+    begun = {opener[:end] for opener in openers for end in range(1, len(opener))}
+    return _alternatives([re.escape(text) + r"\Z" for text in sorted(begun, reverse=True)])
+
+
+@functools.cache
+def lexicon_of(language: Language) -> Lexicon:
+    """The language's patterns, compiled once."""
+    comments, strings = _comment_patterns(language), _string_patterns(language)
+    special = re.escape(_special_characters(language))
+    shared = rf"({_alternatives(strings)})|({_alternatives(comments)})|([(\[{{])|([)\]}}])"
+    lexeme = (
+        rf"(\n)|([ \t\r\f]++)|{shared}|(?:{_begun_openers(language)})|(\w++)|(::|:=|[;,:])"
+        rf"|([^\w\s()\[\]{{}};,:{special}]++|[\s\S])"
+    )
+    structure = rf"(\n)|((?!))|{shared}|((?!))|((?!))|([^\n()\[\]{{}}{special}]++|[\s\S])"
+    remainders = {form.opener: re.compile(_rest_of_string(form)) for form in language.strings}
+    remainders |= {
+        opener: re.compile(_rest_of_block_comment(closer))
+        for opener, closer in language.block_comments
+    }
+    remainders |= {opener: re.compile(r"[^\n]*+") for opener in language.line_comments}
+    return Lexicon(
+        lexeme=re.compile(lexeme), structure=re.compile(structure), remainders=remainders
+    )

@@ -1,0 +1,121 @@
+"""A text with its syntax tree, and the step from one such value to the next.
+
+Owns the incremental parse: what changed is found by comparing the two texts, so no edit has to
+be reported and none can be reported wrongly. Never changes a `Parsed` that was handed out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tree_sitter import Node, Parser, Point, Tree
+
+from fimble_server.document.grammars import try_load_grammar
+from fimble_server.document.languages import Language
+
+__all__ = ["Parsed", "parse"]
+
+_CHUNK_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parsed:
+    """`tree` is None for languages without a grammar. `source` is the text in UTF-8."""
+
+    language: Language
+    text: str
+    source: bytes
+    tree: Tree | None
+
+    def byte_offset(self, char_offset: int) -> int:
+        """Where a character starts in `source`: in `"😀x"`, character 1 starts at byte 4."""
+        if len(self.source) == len(self.text):
+            return char_offset
+        return len(_encode(self.text[:char_offset]))
+
+    def char_offset(self, byte_offset: int) -> int:
+        """The inverse of `byte_offset` at the start of a character."""
+        if len(self.source) == len(self.text):
+            return byte_offset
+        return len(self.source[:byte_offset].decode("utf-8", "replace"))
+
+    def node_at(self, char_offset: int) -> Node | None:
+        """The smallest node over the character that starts there."""
+        if self.tree is None:
+            return None
+        start = self.byte_offset(char_offset)
+        return self.tree.root_node.descendant_for_byte_range(start, start + 1)
+
+
+def parse(language: Language, text: str, previous: Parsed | None = None) -> Parsed:
+    """The text with its tree. With the value before it, only what changed is parsed anew."""
+    if previous is not None and previous.language is language and previous.text == text:
+        return previous
+    source = _encode(text)
+    grammar = try_load_grammar(language.grammar_id) if language.grammar_id else None
+    if grammar is None:
+        return Parsed(language=language, text=text, source=source, tree=None)
+    parser = Parser(grammar)
+    if previous is not None and previous.language is language and previous.tree is not None:
+        tree = parser.parse(source, _edited_tree(previous.tree, previous.source, source))
+    else:
+        tree = parser.parse(source)
+    return Parsed(language=language, text=text, source=source, tree=tree)
+
+
+def _encode(text: str) -> bytes:
+    # An editor may cut a surrogate pair in two; half of one must not end the parse.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _edited_tree(tree: Tree, old: bytes, new: bytes) -> Tree:
+    n_prefix = _n_common_prefix(old, new)
+    n_suffix = _n_common_suffix(old, new, min(len(old), len(new)) - n_prefix)
+    edited = tree.copy()
+    edited.edit(
+        n_prefix,
+        len(old) - n_suffix,
+        len(new) - n_suffix,
+        _point(new, n_prefix),
+        _point(old, len(old) - n_suffix),
+        _point(new, len(new) - n_suffix),
+    )
+    return edited
+
+
+def _n_common_prefix(old: bytes, new: bytes) -> int:
+    n_max = min(len(old), len(new))
+    n_same = 0
+    while n_same + _CHUNK_BYTES <= n_max:
+        end = n_same + _CHUNK_BYTES
+        if old[n_same:end] != new[n_same:end]:
+            break
+        n_same = end
+    while n_same < n_max and old[n_same] == new[n_same]:
+        n_same += 1
+    while n_same and (_is_inside_character(old, n_same) or _is_inside_character(new, n_same)):
+        n_same -= 1
+    return n_same
+
+
+def _n_common_suffix(old: bytes, new: bytes, n_max: int) -> int:
+    n_same = 0
+    while n_same + _CHUNK_BYTES <= n_max:
+        end_old, end_new = len(old) - n_same, len(new) - n_same
+        if old[end_old - _CHUNK_BYTES : end_old] != new[end_new - _CHUNK_BYTES : end_new]:
+            break
+        n_same += _CHUNK_BYTES
+    while n_same < n_max and old[-n_same - 1] == new[-n_same - 1]:
+        n_same += 1
+    while n_same and _is_inside_character(new, len(new) - n_same):
+        n_same -= 1
+    return n_same
+
+
+def _is_inside_character(source: bytes, offset: int) -> bool:
+    return offset < len(source) and source[offset] & 0xC0 == 0x80
+
+
+def _point(source: bytes, offset: int) -> Point:
+    line_start = source.rfind(b"\n", 0, offset) + 1
+    return Point(source.count(b"\n", 0, offset), offset - line_start)

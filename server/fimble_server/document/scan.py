@@ -1,0 +1,199 @@
+"""What stands open at the cursor, found by cutting a window of the text around it into lexemes.
+
+Owns the window: where it starts, the brackets, string or comment that are open at the cursor,
+the lines that start a statement, the closers below that match nothing below. The text alone
+decides, because between two keystrokes the tree is broken more often than not; the tree only
+says whether the window starts inside a string or comment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from fimble_server.document.grammars import TEXT_NODES
+from fimble_server.document.languages import Language, Layout
+from fimble_server.document.lexemes import LexemeKind, lexicon_of
+from fimble_server.document.parsed import Parsed
+
+__all__ = ["Closer", "Inside", "Opener", "Scan", "scan_above", "scan_below"]
+
+_WINDOW_ABOVE_CHARS = 10_000  # guessed: some 250 lines; a longer body falls back on the tree
+_WINDOW_BELOW_CHARS = 4_000  # guessed: closers further away count as missing
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+_PYTHON_STATEMENT = re.compile(r"(?:def|class|return|import|from|while|with|try|raise|@)\b")
+_BRACE_STATEMENT = re.compile(r"return\b")
+_CUT = "\0"  # Stands for the cursor: what runs over it is open there.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """The string or comment the cursor is in: where it starts and what opened it."""
+
+    start: int
+    opener: str
+    is_comment: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opener:
+    """A bracket that is open at the cursor. `header` is where the line of its header is."""
+
+    character: str
+    offset: int
+    header: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closer:
+    """A closing bracket below the cursor that matches nothing below it."""
+
+    character: str
+    offset: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Scan:
+    """The result, and the state while it is built: offsets are characters of the whole text.
+
+    `lines` are the starts of lines that begin outside strings and comments, each with the
+    number of brackets open there. `last_code` is the last thing that is neither comment nor
+    space: kind, start and end.
+    """
+
+    start: int
+    inside: Inside | None = None
+    opened: list[Opener] = field(default_factory=list)
+    lines: list[tuple[int, int]] = field(default_factory=list)
+    last_code: tuple[LexemeKind, int, int] | None = None
+    last_comment: tuple[int, int] | None = None
+    last_pair_start: int | None = None
+
+
+def scan_above(parsed: Parsed, cursor: int) -> Scan:
+    """Cut the window above the cursor."""
+    start = _window_start(parsed, cursor)
+    segment = parsed.text[start:cursor] + _CUT
+    scan = Scan(start=start, lines=[(start, 0)])
+    match = lexicon_of(parsed.language).structure.match
+    position = 0
+    while position < len(segment) - 1:
+        found = match(segment, position)
+        assert found is not None  # The last alternative matches any character.
+        kind = LexemeKind(found.lastindex or LexemeKind.OTHER)
+        end = found.end()
+        if end == len(segment) and kind in (LexemeKind.STRING, LexemeKind.COMMENT):
+            scan.inside = _try_inside(parsed.language, found.group(), kind, start + position)
+            break
+        _take(scan, parsed, kind, start + position, start + min(end, len(segment) - 1))
+        position = end
+    return scan
+
+
+def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
+    """The first closers below the cursor that match nothing below it, at most `n_closers`."""
+    lexicon = lexicon_of(parsed.language)
+    limit = min(len(parsed.text), cursor + _WINDOW_BELOW_CHARS)
+    position, depth = cursor, 0
+    closers: list[Closer] = []
+    if inside is not None:
+        rest = lexicon.remainders[inside.opener].match(parsed.text, cursor, limit)
+        position = rest.end() if rest else cursor
+    while position < limit and len(closers) < n_closers:
+        found = lexicon.structure.match(parsed.text, position, limit)
+        assert found is not None
+        if found.lastindex == LexemeKind.OPENER:
+            depth += 1
+        elif found.lastindex == LexemeKind.CLOSER:
+            if depth == 0:
+                closers.append(Closer(character=found.group(), offset=position))
+            depth = max(0, depth - 1)
+        position = found.end()
+    return closers
+
+
+def _window_start(parsed: Parsed, cursor: int) -> int:
+    if cursor <= _WINDOW_ABOVE_CHARS:
+        return 0
+    start = parsed.text.find("\n", cursor - _WINDOW_ABOVE_CHARS, cursor) + 1
+    if start == 0:
+        return cursor - _WINDOW_ABOVE_CHARS
+    node = parsed.node_at(start)
+    outermost = None
+    while node is not None and node.type in TEXT_NODES:
+        outermost, node = node, node.parent
+    if outermost is None:
+        return start
+    end = parsed.char_offset(outermost.end_byte)
+    return end if parsed.char_offset(outermost.start_byte) < start and end <= cursor else start
+
+
+def _take(scan: Scan, parsed: Parsed, kind: LexemeKind, start: int, end: int) -> None:
+    if kind is LexemeKind.NEWLINE:
+        _start_line(scan, parsed, end)
+        return
+    if kind is LexemeKind.COMMENT:
+        scan.last_comment = (start, end)
+        return
+    if kind is LexemeKind.OTHER:
+        piece = parsed.text[start:end]
+        end = start + len(piece.rstrip(" \t\r\f"))
+        if end <= start:
+            return
+        start += len(piece) - len(piece.lstrip(" \t\r\f"))
+        if ";" in piece:
+            scan.last_pair_start = None
+    scan.last_code = (kind, start, end)
+    if kind is LexemeKind.OPENER:
+        character = parsed.text[start]
+        header = scan.last_pair_start if character == "{" else None
+        scan.opened.append(
+            Opener(character=character, offset=start, header=start if header is None else header)
+        )
+        scan.last_pair_start = None if character == "{" else scan.last_pair_start
+    elif kind is LexemeKind.CLOSER:
+        _close(scan, parsed.text[start])
+
+
+def _close(scan: Scan, character: str) -> None:
+    wanted = _PAIRS[character]
+    if wanted == "{":  # A closing brace ends what was left open inside it.
+        while any(opener.character == "{" for opener in scan.opened):
+            if scan.opened.pop().character == "{":
+                break
+        scan.last_pair_start = None
+    elif scan.opened and scan.opened[-1].character == wanted:
+        opener = scan.opened.pop()
+        if scan.last_pair_start is None or wanted == "(":
+            scan.last_pair_start = opener.header
+
+
+def _start_line(scan: Scan, parsed: Parsed, offset: int) -> None:
+    is_indented = parsed.language.layout is Layout.INDENTATION
+    text = parsed.text
+    if is_indented and text[max(0, offset - 2) : offset - 1] == "\\":
+        return
+    statement = _PYTHON_STATEMENT if is_indented else _BRACE_STATEMENT
+    if scan.opened and statement.match(text, offset + _n_blanks(text, offset)):
+        # Such a line begins a statement: what is open before it was never closed.
+        while scan.opened and (is_indented or scan.opened[-1].character != "{"):
+            scan.opened.pop()
+    scan.lines.append((offset, len(scan.opened)))
+
+
+def _n_blanks(text: str, offset: int) -> int:
+    end = offset
+    while end < len(text) and text[end] in " \t\f":
+        end += 1
+    return end - offset
+
+
+def _try_inside(language: Language, text: str, kind: LexemeKind, start: int) -> Inside | None:
+    if kind is LexemeKind.COMMENT:
+        openers = [opener for opener, _ in language.block_comments] + list(language.line_comments)
+    else:
+        openers = [form.opener for form in language.strings]
+    opener = next((opener for opener in openers if text.startswith(opener)), None)
+    if opener is None:  # A regular expression or a character: short, and soon over.
+        return None
+    return Inside(start=start, opener=opener, is_comment=kind is LexemeKind.COMMENT)

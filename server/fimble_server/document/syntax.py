@@ -1,0 +1,193 @@
+"""The facts at the cursor that the mode decision and the stop rules are made from.
+
+Owns `SyntaxFacts` and how they are gathered. Never raises and never decides: what to do about
+the facts is the completion wing's business.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from fimble_server.document.blocks import (
+    Block,
+    Line,
+    enclosing_block,
+    is_block_brace,
+    line_at,
+)
+from fimble_server.document.languages import BlockKind, Language, Layout
+from fimble_server.document.lexemes import LexemeKind
+from fimble_server.document.parsed import Parsed, parse
+from fimble_server.document.scan import Closer, Inside, Scan, scan_above, scan_below
+
+__all__ = ["Above", "Parsed", "SyntaxFacts", "inspect", "parse"]
+
+_WORD = re.compile(r"\w+")
+_MODIFIERS = frozenset({"async", "pub", "export", "static", "default", "public", "private"})
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+class Above(enum.Enum):
+    """What stands on the line directly above a blank line at the cursor."""
+
+    NOTHING = "nothing"
+    CODE = "code"
+    COMMENT = "comment"
+    DOCSTRING = "docstring"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntaxFacts:
+    """What the text says about the cursor.
+
+    `line_left` and `line_right` are the cursor's line on both sides. `inside` is the string or
+    comment the cursor is in. `open_brackets` are those the statement at the cursor has opened,
+    innermost last; the closers of the last `n_closed_right` of them stand right of or below
+    the cursor. `is_below_blank` says that nothing stands on the line after the cursor's.
+    `is_header` says that the cursor's line begins with a word that opens a block,
+    `is_after_brace` that the last code left of or above the cursor is a closing brace.
+    In `print(len("😀<|>"))` the open brackets are `((`, and both are closed on the right.
+    """
+
+    language: Language
+    cursor: int
+    line_left: str
+    line_right: str
+    inside: Inside | None
+    is_docstring: bool
+    block: Block
+    above: Above
+    open_brackets: str
+    n_closed_right: int
+    is_word_cut: bool
+    is_below_blank: bool
+    is_header: bool
+    is_after_brace: bool
+
+    @property
+    def is_line_blank(self) -> bool:
+        """True where nothing but space stands on the cursor's line."""
+        return not self.line_left.strip() and not self.line_right.strip()
+
+    @property
+    def is_at_line_start(self) -> bool:
+        """True where nothing but space stands left of the cursor."""
+        return not self.line_left.strip()
+
+
+def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
+    """Gather the facts at a cursor, a character offset from 0 to the text's length."""
+    text = parsed.text
+    line = line_at(text, cursor)
+    scan = scan_above(parsed, cursor)
+    closers = _closers(parsed, cursor, scan)
+    block = enclosing_block(parsed, cursor, line, scan, closers)
+    brackets = _statement_brackets(parsed, scan)
+    below = line_at(text, min(len(text), text.find("\n", cursor) + 1 or len(text)))
+    return SyntaxFacts(
+        language=parsed.language,
+        cursor=cursor,
+        line_left=line.left,
+        line_right=line.right,
+        inside=scan.inside,
+        is_docstring=_is_docstring(parsed, scan),
+        block=block,
+        above=_above(parsed, cursor, line, scan),
+        open_brackets=brackets,
+        n_closed_right=min(len(brackets), len(closers)),
+        is_word_cut=_is_word_cut(line),
+        is_below_blank=not (below.left + below.right).strip(),
+        is_header=_is_header(parsed.language, line),
+        is_after_brace=_is_after_brace(text, scan),
+    )
+
+
+def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer]:
+    """The closers below that close what is open at the cursor, the innermost first."""
+    if not scan.opened:
+        return []
+    found = scan_below(parsed, cursor, scan.inside, len(scan.opened))
+    closers = []
+    for closer, opener in zip(found, reversed(scan.opened), strict=False):
+        if closer.character != _PAIRS[opener.character]:
+            break
+        if not _may_close(parsed.text, opener.header, closer.offset, cursor):
+            break
+        closers.append(closer)
+    return closers
+
+
+def _may_close(text: str, header: int, closer: int, cursor: int) -> bool:
+    """A closer that is indented less than its header's line belongs to another block."""
+    if "\n" not in text[cursor:closer]:
+        return True
+    return _column(text, closer) >= _column(text, header)
+
+
+def _column(text: str, offset: int) -> int:
+    line = line_at(text, offset)
+    whole = line.left + line.right
+    return len(whole.expandtabs()) - len(whole.expandtabs().lstrip())
+
+
+def _statement_brackets(parsed: Parsed, scan: Scan) -> str:
+    brackets = ""
+    for opener in reversed(scan.opened):
+        if is_block_brace(parsed, opener):
+            break
+        brackets = opener.character + brackets
+    return brackets
+
+
+def _is_word_cut(line: Line) -> bool:
+    def is_name(character: str) -> bool:
+        return character.isalnum() or character == "_"
+
+    return is_name(line.left[-1:]) and is_name(line.right[:1])
+
+
+def _above(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> Above:
+    if not line.is_blank or line.start == 0:
+        return Above.NOTHING
+    text = parsed.text
+    if scan.last_comment and _is_line_above(text, scan.last_comment, cursor):
+        return Above.COMMENT
+    if scan.last_code and _is_line_above(text, scan.last_code[1:], cursor):
+        is_string = scan.last_code[0] is LexemeKind.STRING
+        is_python = parsed.language.layout is Layout.INDENTATION
+        return Above.DOCSTRING if is_string and is_python else Above.CODE
+    before = line_at(text, line.start - 1)
+    return Above.CODE if (before.left + before.right).strip() else Above.NOTHING
+
+
+def _is_line_above(text: str, span: tuple[int, int], cursor: int) -> bool:
+    """True where `[start, end)` begins a line and ends the line above the cursor's."""
+    start, end = span
+    between = text[end:cursor]
+    return (
+        not between.strip()
+        and between.count("\n") == 1
+        and not text[text.rfind("\n", 0, start) + 1 : start].strip()
+    )
+
+
+def _is_docstring(parsed: Parsed, scan: Scan) -> bool:
+    inside = scan.inside
+    if inside is None or inside.is_comment or len(inside.opener) < 3:
+        return False
+    start = parsed.text.rfind("\n", 0, inside.start) + 1
+    return not parsed.text[start : inside.start].strip("rRbBuU \t")
+
+
+def _is_header(language: Language, line: Line) -> bool:
+    """True where the line at the cursor begins with a word that opens a block."""
+    for word in _WORD.findall(line.left):
+        if word not in _MODIFIERS:
+            return language.headers.get(word, BlockKind.OTHER) is not BlockKind.OTHER
+    return False
+
+
+def _is_after_brace(text: str, scan: Scan) -> bool:
+    return scan.last_code is not None and text[scan.last_code[1]] == "}"
