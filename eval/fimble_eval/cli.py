@@ -1,0 +1,83 @@
+"""The console script `fimble-eval`: measures latency as an editor meets it. One JSON line last."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from fimble_server.errors import FimbleError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fimble-eval",
+    help="How fast Fimble is, measured from outside.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the console script. A user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FimbleError as error:
+        Console(stderr=True).print(
+            f"fimble-eval: {error}", style="red", markup=False, highlight=False
+        )
+        sys.exit(2)
+
+
+@app.callback()
+def _root() -> None:
+    """How fast Fimble is, measured from outside."""
+
+
+@app.command()
+def latency(
+    file: Annotated[
+        Path | None, typer.Argument(help="The file to type; by default one of Fimble's own.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
+    spots: Annotated[int, typer.Option(min=1, help="Places of the file that are retyped.")] = 4,
+    chars: Annotated[int, typer.Option(min=1, help="Characters typed at each place.")] = 150,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
+) -> None:
+    """Type a real file over stdio and report how long each keystroke waited for its answer."""
+    from fimble_eval.latency import measure_latency
+    from fimble_eval.machine import describe_machine
+
+    server_arguments = () if model is None else ("--model", model)
+    bar = Progress(
+        TextColumn("typing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("keys"),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task("typing", total=None)
+        report = asyncio.run(
+            measure_latency(
+                file or Path(__file__).with_name("latency.py"),
+                server_arguments=server_arguments,
+                n_spots=spots,
+                n_chars_per_spot=chars,
+                on_key=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )
+    result = {**dataclasses.asdict(report), **dataclasses.asdict(describe_machine())}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / f"latency-{report.model}-{result['date']}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)

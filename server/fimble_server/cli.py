@@ -1,0 +1,132 @@
+"""The console script `fimble`: its verbs, their options, and the exit codes.
+
+Owns the wiring to typer, the environment and the settings file. What the verbs do is in
+`commandline` and `lsp`. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fimble_server import __version__
+from fimble_server.errors import FimbleError
+from fimble_server.settings import Settings
+from fimble_server.settings_layers import (
+    SettingsLayer,
+    load_settings_file,
+    merge_settings,
+    settings_file_path,
+)
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fimble",
+    help="Code completion with the model inside: nothing leaves this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_MODEL_HELP = "A model's name or folder; see `fimble models`."
+_CONFIG_HELP = "Settings file (TOML); by default Fimble's own in the user's configuration."
+
+ModelOption = Annotated[str | None, typer.Option("--model", help=_MODEL_HELP)]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help=_CONFIG_HELP)]
+
+
+def main() -> None:
+    """Run the console script. A user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FimbleError as error:
+        Console(stderr=True).print(f"fimble: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Console().print(f"fimble {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001  # Its callback does the work.
+        bool, typer.Option("--version", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Code completion with the model inside: nothing leaves this machine."""
+
+
+def _read_settings(config: Path | None, model: str | None) -> Settings:
+    """Defaults, then the settings file, then the command line."""
+    layers = []
+    path = config or settings_file_path(os.environ, Path.home())
+    if config is not None or path.exists():
+        layers.append(load_settings_file(path))
+    if model is not None:
+        layers.append(SettingsLayer(source="the command line", values={"model": {"name": model}}))
+    return merge_settings(layers)
+
+
+@app.command()
+def complete(
+    targets: Annotated[list[str], typer.Argument(metavar="FILE:LINE:COLUMN...")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a target.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why, and what it cost.")] = False,
+    candidates: Annotated[int, typer.Option(min=1, max=10, help="How many to offer.")] = 1,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Complete at a cursor; line and column count from 1, the column in characters."""
+    from fimble_server.commandline.complete import CompleteOptions, complete_targets
+
+    complete_targets(
+        targets,
+        options=CompleteOptions(as_json=as_json, explain=explain, n_candidates=candidates),
+        settings=_read_settings(config, model),
+        console=Console(),
+    )
+
+
+@app.command()
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Look at everything a completion needs, and say what to do where it is wrong."""
+    from fimble_server.commandline.doctor import examine
+
+    console = Console()
+    all_ok, entries = True, []
+    for finding in examine(_read_settings(config, model).model):
+        all_ok = all_ok and finding.ok
+        entries.append(finding.to_dict())
+        if not as_json:
+            mark = "[green]ok[/]  " if finding.ok else "[red]BAD[/] "
+            console.print(f"{mark} [bold]{finding.name:<20}[/]", end="")
+            console.print(finding.found, markup=False, highlight=False, soft_wrap=True)
+            if finding.to_do:
+                console.print(f"     → {finding.to_do}", style="yellow", markup=False)
+    if as_json:
+        console.print_json(json.dumps({"ok": all_ok, "findings": entries}))
+    raise typer.Exit(0 if all_ok else 1)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """List the models that ship with Fimble."""
+    from fimble_server.commandline.models import list_models
+
+    list_models(Console(), as_json=as_json)

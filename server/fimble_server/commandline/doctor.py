@@ -1,0 +1,143 @@
+"""`fimble check`: looks at everything a completion needs and says what to do where it is wrong.
+
+Owns the list of checks. A check never raises for the user's faults: it reports them. No text
+of the user's is read; the one completion it asks for is of its own small file.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import fimble_model
+from fimble_model.engine.protocol import Engine, FinishReason, Request, RequestId
+from fimble_model.engine.stopping import StopAtLineEnd
+from fimble_server import __version__
+from fimble_server.errors import FimbleError
+from fimble_server.settings import ModelSettings
+
+__all__ = ["Finding", "examine"]
+
+_OLDEST_PYTHON = (3, 11)
+_SLOW_COMPLETION_MS = 1000.0
+_CONTROL_STRING = "<|fim_middle|>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the doctor's report. `to_do` is empty where nothing needs doing."""
+
+    name: str
+    ok: bool
+    found: str
+    to_do: str = ""
+
+    def to_dict(self) -> dict[str, str | bool]:
+        """The finding as JSON keys."""
+        return asdict(self)
+
+
+def examine(settings: ModelSettings) -> Iterator[Finding]:
+    """Every finding in turn, as soon as it is known. What needs the model ends at its failure."""
+    yield _examine_python()
+    yield _examine_package("torch", "Install it: pip install torch")
+    yield _examine_package("tokenizers", "Install it: pip install tokenizers")
+    started_s = time.perf_counter()
+    try:
+        engine = fimble_model.load(
+            settings.name,
+            device=settings.device,
+            dtype=settings.dtype,
+            n_threads=settings.n_threads,
+        )
+    except FimbleError as error:
+        yield Finding(name="model", ok=False, found=f"{error.found}", to_do=error.to_do)
+        return
+    yield _describe_model(engine, load_s=time.perf_counter() - started_s)
+    yield _examine_fim(engine)
+    yield _examine_completion(engine)
+
+
+def _examine_python() -> Finding:
+    ok = sys.version_info >= _OLDEST_PYTHON
+    return Finding(
+        name="python",
+        ok=ok,
+        found=f"{platform.python_version()} at {sys.executable}, Fimble {__version__}",
+        to_do="" if ok else "Install Fimble under Python 3.11 or newer.",
+    )
+
+
+def _examine_package(name: str, to_do: str) -> Finding:
+    try:
+        return Finding(name=name, ok=True, found=version(name))
+    except PackageNotFoundError:
+        return Finding(name=name, ok=False, found="not installed", to_do=to_do)
+
+
+def _describe_model(engine: Engine, *, load_s: float) -> Finding:
+    model = engine.model
+    return Finding(
+        name="model",
+        ok=True,
+        found=(
+            f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, {model.dtype} on "
+            f"{model.device}, context {model.context_tokens} tokens, loaded in {load_s:.1f} s"
+        ),
+    )
+
+
+def _examine_fim(engine: Engine) -> Finding:
+    """The format's control tokens are there, and typed by a user they stay plain text."""
+    codec, model = engine.codec, engine.model
+    n_control = len(codec.encode_fim(prefix="", suffix="").token_ids)
+    typed = codec.encode(_CONTROL_STRING)
+    ok = n_control > 0 and len(typed) > 1 and codec.decode(typed) == _CONTROL_STRING
+    return Finding(
+        name="fill-in-the-middle",
+        ok=ok,
+        found=f"format {model.fim_family!r}, order {model.fim_orders[0]}, {n_control} control tokens",
+        to_do="" if ok else "This tokenizer mistakes text for control tokens: use another model.",
+    )
+
+
+def _examine_completion(engine: Engine) -> Finding:
+    """One short completion, timed."""
+    request = Request(
+        request_id=RequestId("check"),
+        prompt=engine.codec.encode_fim(
+            prefix="def add(a, b):\n    return ", suffix="\n\n\nprint(add(1, 2))\n"
+        ),
+        max_new_tokens=12,
+        stop=StopAtLineEnd(),
+    )
+    started_s = time.perf_counter()
+    engine.add(request)
+    finish = None
+    while finish is None:
+        finish = next((delta.finish for delta in engine.step() if delta.finish), None)
+    elapsed_ms = (time.perf_counter() - started_s) * 1000
+    failed = finish.reason is FinishReason.FAILED
+    slow = elapsed_ms > _SLOW_COMPLETION_MS
+    return Finding(
+        name="completion",
+        ok=not failed,
+        found=(
+            "the network failed"
+            if failed
+            else f"'return ' was completed with {finish.text!r} in {elapsed_ms:.0f} ms"
+        ),
+        to_do=_completion_advice(failed=failed, slow=slow),
+    )
+
+
+def _completion_advice(*, failed: bool, slow: bool) -> str:
+    if failed:
+        return "Run `fimble check` in a terminal and report what it logs above."
+    if slow:
+        return "This is slow for typing: choose a smaller model, or a GPU."
+    return ""

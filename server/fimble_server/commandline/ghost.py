@@ -1,0 +1,112 @@
+"""Draws a completion in a terminal: the code around the cursor, the ghost text dim in its place.
+
+Owns looks only: what to show was decided before.
+"""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.text import Text
+
+from fimble_server.completion.answer import Answer, Suggestion
+
+__all__ = ["draw_answer", "draw_explanation"]
+
+_N_LINES_BEFORE = 4
+_N_LINES_AFTER = 2
+_GHOST_STYLE = "italic bright_black"
+_CURSOR = "▏"
+
+
+def draw_answer(
+    answer: Answer, *, text: str, cursor: int, where: str, lexer: str
+) -> RenderableType:
+    """The first suggestion in its surroundings, and one line of mode, rule and milliseconds.
+
+    `lexer` is a Pygments lexer name for the colours; `where` heads the drawing.
+    """
+    suggestion = answer.suggestions[0] if answer.suggestions else None
+    parts: list[RenderableType] = [
+        Text(where, style="bold"),
+        Padding(_draw_code(text, cursor, suggestion, lexer), (0, 0, 0, 2)),
+        _draw_verdict(answer),
+    ]
+    parts.extend(
+        Padding(Text.assemble(("or  ", "bold"), (other.text, _GHOST_STYLE)), (0, 0, 0, 2))
+        for other in answer.suggestions[1:]
+    )
+    return Padding(Group(*parts), (0, 0, 1, 0))
+
+
+def _draw_code(text: str, cursor: int, suggestion: Suggestion | None, lexer: str) -> Text:
+    start = suggestion.start if suggestion else cursor
+    end = suggestion.end if suggestion else cursor
+    ghost = suggestion.text if suggestion else ""
+    window_start = _nth_line_start_before(text, start, _N_LINES_BEFORE)
+    window_end = _nth_line_end_after(text, end, _N_LINES_AFTER)
+    shown = text[window_start:cursor] + _CURSOR + ghost[cursor - start :] + text[end:window_end]
+    drawn = Syntax(shown, lexer).highlight(shown.expandtabs(4) if "\t" in shown else shown)
+    drawn.rstrip()
+    mark = drawn.plain.find(_CURSOR)
+    drawn.stylize("bold magenta", mark, mark + 1)
+    drawn.stylize(_GHOST_STYLE, mark + 1, mark + 1 + len(ghost) - (cursor - start))
+    return drawn
+
+
+def _nth_line_start_before(text: str, offset: int, n_lines: int) -> int:
+    for _ in range(n_lines + 1):
+        offset = text.rfind("\n", 0, offset)
+        if offset < 0:
+            return 0
+    return offset + 1
+
+
+def _nth_line_end_after(text: str, offset: int, n_lines: int) -> int:
+    for _ in range(n_lines + 1):
+        offset = text.find("\n", offset + 1) if offset < len(text) else -1
+        if offset < 0:
+            return len(text)
+    return offset
+
+
+def _draw_verdict(answer: Answer) -> Text:
+    """Mode, rule, confidence, milliseconds; or why there is nothing."""
+    verdict = Text.assemble(
+        ("  → ", "bold"),
+        (answer.plan.mode.value, "cyan"),
+        f" · {answer.plan.rule} · ",
+        (f"{answer.timing.total_ms:.0f} ms", "green"),
+    )
+    if answer.suggestions:
+        verdict.append(f" · {answer.suggestions[0].confidence:.0%} sure")
+    elif answer.hidden:
+        verdict.append(f" · nothing shown: {answer.hidden[0].reason}", "yellow")
+    else:
+        verdict.append(" · nothing to suggest here", "yellow")
+    return verdict
+
+
+def draw_explanation(answer: Answer) -> RenderableType:
+    """Everything that was decided and what it cost, line by line."""
+    plan, tokens, timing = answer.plan, answer.tokens, answer.timing
+    lines = [
+        f"mode        {plan.mode.value}, by the rule {plan.rule!r}",
+        f"plan        at most {plan.max_lines} lines, {plan.max_new_tokens} tokens, "
+        f"{plan.deadline_ms:.0f} ms; shown from {plan.min_confidence:.0%} on",
+        f"answer      from {answer.source}",
+        f"tokens      {tokens.prompt} in the prompt, {tokens.reused} of them reused, "
+        f"{tokens.generated} generated",
+        f"time        {timing.queue_ms:.1f} ms queue, {timing.prefill_ms:.1f} ms prefill, "
+        f"{timing.decode_ms:.1f} ms decode, {timing.total_ms:.1f} ms in all",
+        *(
+            f"context     {piece.source} {piece.path}, {piece.n_tokens} tokens"
+            for piece in answer.context
+        ),
+        *(f"hidden      {hidden.text!r}: {hidden.reason}" for hidden in answer.hidden),
+    ]
+    if answer.model is not None:
+        model = answer.model
+        lines.append(f"model       {model.name}, {model.dtype} on {model.device}")
+    return Padding(Text("\n".join(lines), style="dim"), (0, 0, 1, 2))
