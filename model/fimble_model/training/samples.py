@@ -132,9 +132,10 @@ class SampleMaker:
         latest = max(len(text) - int(n_tokens * _TYPICAL_CHARS_PER_TOKEN), 0)
         start = text.rfind("\n", 0, rng.randint(0, latest)) + 1
         text = text[start : start + n_tokens * _CHARS_PER_TOKEN]
-        ids = [*self._encode(text), self._end_id]
+        encoding: Encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        ids = [*encoding.ids, self._end_id]
         if len(ids) > n_tokens:
-            text = self._tokenizer.decode(ids[:n_tokens])
+            text = text[: encoding.offsets[n_tokens - 1][1]]
         return Sample(
             layout=Layout.PLAIN, prefix="", middle=text, suffix="", token_ids=tuple(ids[:n_tokens])
         )

@@ -1,0 +1,158 @@
+"""Laws of training: interrupted equals uninterrupted, and broken checkpoints are passed over."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from fimble_model.errors import CheckpointError
+from fimble_model.network.config import NetworkConfig
+from fimble_model.training.checkpoint import (
+    load_checkpoint,
+    load_latest_checkpoint,
+    write_checkpoint,
+)
+from fimble_model.training.faults import TrainingError
+from fimble_model.training.optimiser import orthogonalise
+from fimble_model.training.pretraining import (
+    Progress,
+    Trainer,
+    TrainingSettings,
+    load_kept_weights,
+    train,
+)
+from fimble_model.training.samples import RowStream, SampleMaker
+from fimble_model.training.schedule import rate_scale_at
+
+
+class _StepClock:
+    """Each step takes 1 s, whatever it takes: the clock is read twice a step."""
+
+    def __init__(self) -> None:
+        self._now_ms = 0.0
+
+    def now_ms(self) -> float:
+        self._now_ms += 1000.0
+        return self._now_ms
+
+
+class _Interrupted(Exception):
+    """What stands for the power cut."""
+
+
+def _trainer(
+    texts: list[str], tokenizer: Tokenizer, config: NetworkConfig, *, time_s: float = 30.0
+) -> Trainer:
+    settings = TrainingSettings(network=config, time_s=time_s, n_rows=2, row_tokens=128, seed=7)
+    stream = RowStream(texts, SampleMaker(tokenizer), n_tokens=128, seed=7)
+    return Trainer(settings, stream)
+
+
+def _train(trainer: Trainer, folder: Path, *, stop_after: int | None = None) -> list[Progress]:
+    folder.mkdir(exist_ok=True)
+    reports: list[Progress] = []
+
+    def on_progress(progress: Progress) -> None:
+        reports.append(progress)
+        if stop_after is not None and progress.n_steps >= stop_after:
+            raise _Interrupted
+
+    train(trainer, folder, clock=_StepClock(), checkpoint_every_s=5.0, on_progress=on_progress)
+    return reports
+
+
+def _weights(trainer: Trainer) -> dict[str, Tensor]:
+    return dict(trainer.network.named_parameters())
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    straight = _trainer(texts, tokenizer, tiny_config)
+    _train(straight, tmp_path / "straight")
+    with pytest.raises(_Interrupted):
+        _train(_trainer(texts, tokenizer, tiny_config), tmp_path / "cut", stop_after=20)
+    resumed = _trainer(texts, tokenizer, tiny_config)
+    _train(resumed, tmp_path / "cut")
+    assert resumed.n_steps == straight.n_steps == 30
+    for name, weight in _weights(straight).items():
+        torch.testing.assert_close(_weights(resumed)[name], weight, rtol=0, atol=0)
+    kept = [load_kept_weights(tmp_path / run / "checkpoints") for run in ("straight", "cut")]
+    for name, weight in kept[0].weights.items():
+        torch.testing.assert_close(kept[1].weights[name], weight, rtol=0, atol=0)
+
+
+def test_training_lowers_the_loss(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    reports = _train(_trainer(texts, tokenizer, tiny_config, time_s=60.0), tmp_path)
+    assert reports[-1].loss < reports[0].loss - 0.5
+    assert reports[-1].n_tokens == 60 * 2 * 128
+
+
+def test_the_kept_weights_are_an_average_over_the_last_tenth(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    trainer = _trainer(texts, tokenizer, tiny_config)
+    _train(trainer, tmp_path)
+    kept = load_kept_weights(tmp_path / "checkpoints").weights["layers.0.qkv.weight"]
+    last = _weights(trainer)["layers.0.qkv.weight"].detach()
+    assert 0 < float((kept - last).abs().max()) < 0.01
+
+
+def test_a_truncated_checkpoint_is_a_clear_error_and_the_one_before_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    older = write_checkpoint({"n": 1, "t": torch.ones(99)}, tmp_path, n_steps=1)
+    newer = write_checkpoint({"n": 2, "t": torch.ones(99)}, tmp_path, n_steps=2)
+    newer.write_bytes(newer.read_bytes()[:300])
+    with pytest.raises(CheckpointError, match="whole training checkpoint"):
+        load_checkpoint(newer)
+    state = load_latest_checkpoint(tmp_path)
+    assert state is not None
+    assert state["n"] == 1
+    assert "damaged" in caplog.text
+    older.write_bytes(b"")
+    with pytest.raises(CheckpointError):
+        load_latest_checkpoint(tmp_path)
+
+
+def test_only_the_newest_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    for n_steps in range(1, 5):
+        write_checkpoint({"n": n_steps}, tmp_path, n_steps=n_steps)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "step-00000003.pt",
+        "step-00000004.pt",
+    ]
+
+
+def test_a_folder_without_checkpoints_starts_from_nothing(tmp_path: Path) -> None:
+    assert load_latest_checkpoint(tmp_path) is None
+    with pytest.raises(TrainingError, match="fimble-train train"):
+        load_kept_weights(tmp_path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig
+) -> None:
+    state = _trainer(texts, tokenizer, tiny_config).state()
+    with pytest.raises(TrainingError, match="settings"):
+        _trainer(texts, tokenizer, tiny_config, time_s=99.0).restore(state)
+
+
+def test_the_rates_rise_stand_and_fall_to_zero() -> None:
+    scales = [rate_scale_at(share / 1000) for share in range(1001)]
+    assert scales[0] == 0.0
+    assert set(scales[10:600]) == {1.0}
+    assert scales[600:] == sorted(scales[600:], reverse=True)
+    assert scales[-1] == 0.0
+
+
+def test_orthogonalise_brings_all_singular_values_near_one() -> None:
+    matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(0))
+    for stack in (matrices, matrices.mT):
+        singular = torch.linalg.svdvals(orthogonalise(stack))
+        assert float(singular.min()) > 0.5
+        assert float(singular.max()) < 1.3
