@@ -7,5 +7,10 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
     B rows of a batch      T tokens of a row          N tokens of all rows, laid end to end
     S cached slots         H query heads              K key/value heads
     D size of a head       E width of the network     F width inside the feed-forward part
-    V vocabulary
+    V vocabulary           L logits rows of one row, or layers of a buffer
 """
+
+from fimble_model.loading import LoadProgress, load
+from fimble_model.shipped import ShippedModel, default_model_name, shipped_models
+
+__all__ = ["LoadProgress", "ShippedModel", "default_model_name", "load", "shipped_models"]

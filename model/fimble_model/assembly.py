@@ -5,17 +5,13 @@ Owns nothing but the fitting. Needs torch; `loading` and tests come here with th
 
 from __future__ import annotations
 
-import math
-
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.scheduler import PassLimits
 from fimble_model.errors import CheckpointError
-from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Placement
-from fimble_model.network.families import build_parts
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
@@ -55,7 +51,7 @@ def assemble_engine(
         name=name,
         device=placement.device,
         dtype=placement.dtype.value,
-        n_parameters=_n_parameters(config),
+        n_parameters=config.n_parameters,
         context_tokens=cache.max_row_tokens,
         vocabulary_size=config.vocabulary_size,
         fim_family=fim_format.family,
@@ -68,14 +64,4 @@ def assemble_engine(
         cache=cache,
         limits=limits,
         clock=clock,
-    )
-
-
-def _n_parameters(config: NetworkConfig) -> int:
-    """Numbers in the checkpoint; counted by shape, for packed weights are no parameters."""
-    return sum(
-        math.prod(part.shape)
-        for name, parts in build_parts(config).items()
-        for part in parts
-        if not (config.tied_embeddings and name == "head.weight")
     )

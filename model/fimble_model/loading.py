@@ -1,0 +1,141 @@
+"""From a model's name or folder to an engine that has answered once.
+
+Owns the order of loading and its progress. Imports torch, and what needs it, only when `load`
+is called; reads the small files first, so that a bad folder is told apart at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fimble_model.engine.protocol import Clock, Engine, Request, RequestId
+from fimble_model.engine.stopping import NeverStop
+from fimble_model.errors import CheckpointError
+from fimble_model.shipped import find_model_folder
+
+if TYPE_CHECKING:
+    from fimble_model.text.fim_format import FimFormat
+    from fimble_model.text.tokenizer import Tokenizer
+
+__all__ = ["LoadProgress", "load"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadProgress:
+    """What is being done, and the share of the loading that lies behind, from 0 to 1."""
+
+    message: str
+    done: float
+
+
+def load(
+    name_or_dir: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    n_threads: int | None = None,
+    clock: Clock | None = None,
+    on_progress: Callable[[LoadProgress], None] | None = None,
+) -> Engine:
+    """An engine over a shipped model's name or a checkpoint's folder, warm for its first key.
+
+    Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
+    `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks.
+    """
+    report = on_progress or (lambda progress: None)
+    folder = find_model_folder(name_or_dir)
+    report(LoadProgress(message="reading the tokenizer", done=0.0))
+    values = _read_config(folder)
+    tokenizer, fim_format = _load_text(folder, values)
+    report(LoadProgress(message="starting torch", done=0.1))
+    from fimble_model.network.device import choose_placement
+    from fimble_model.network.weights import load_network
+
+    placement = choose_placement(device=device, dtype=dtype, n_threads=n_threads)
+    transformer = load_network(folder, placement, _reporter_of_weights(report))
+    from fimble_model.assembly import assemble_engine
+
+    engine = assemble_engine(
+        name=folder.name,
+        transformer=transformer,
+        placement=placement,
+        tokenizer=tokenizer,
+        fim_format=fim_format,
+        clock=clock,
+    )
+    report(LoadProgress(message="warming up", done=0.9))
+    _warm_up(engine)
+    report(LoadProgress(message="ready", done=1.0))
+    return engine
+
+
+def _reporter_of_weights(report: Callable[[LoadProgress], None]) -> Callable[[float], None]:
+    def report_share(share: float) -> None:
+        report(LoadProgress(message="reading the weights", done=0.5 + 0.4 * share))
+
+    return report_share
+
+
+def _read_config(folder: Path) -> Mapping[str, object]:
+    path = folder / "config.json"
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            expected="a readable config.json in the model's folder",
+            found=f"{type(error).__name__} at {path}",
+            to_do="Name a folder with config.json, tokenizer.json and model.safetensors.",
+        ) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(
+            expected="an object in config.json",
+            found=f"{type(values).__name__}",
+            to_do="Fetch or export the model again.",
+        )
+    return values
+
+
+def _load_text(folder: Path, values: Mapping[str, object]) -> tuple[Tokenizer, FimFormat]:
+    from fimble_model.text.fim_format import find_fim_format
+    from fimble_model.text.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(folder)
+    stated_family, stated_orders = _read_statement(values)
+    fim_format = find_fim_format(
+        model_type=str(values.get("model_type")),
+        control_strings=tokenizer.control_ids.keys(),
+        stated_family=stated_family,
+        stated_orders=stated_orders,
+    )
+    return tokenizer, fim_format
+
+
+def _read_statement(values: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
+    """Family and orders that config.json states in its entry `fimble`."""
+    statement: Any = values.get("fimble", {})
+    try:
+        family, orders = statement.get("fim_family"), tuple(statement.get("fim_orders", ()))
+        is_sound = all(isinstance(name, str) for name in (family or "", *orders))
+    except (AttributeError, TypeError):
+        is_sound = False
+    if not is_sound:
+        raise CheckpointError(
+            expected='"fimble": {"fim_family": NAME, "fim_orders": [NAME, ...]} in config.json',
+            found="an entry of another shape",
+            to_do="Mend the entry, or export the model again.",
+        )
+    return family, orders
+
+
+def _warm_up(engine: Engine) -> None:
+    """Run every path once: the first call of an operator is many times slower than the next."""
+    prompt = engine.codec.encode_fim(prefix="def warm_up(self):\n    retu", suffix="\n" * 8)
+    engine.add(
+        Request(request_id=RequestId("warm-up"), prompt=prompt, max_new_tokens=4, stop=NeverStop())
+    )
+    while engine.has_work:
+        engine.step()
