@@ -15,7 +15,46 @@ from torch.nn import functional
 from fimble_model.network.attention import Attend
 from fimble_model.network.config import NetworkConfig
 
-__all__ = ["DecoderLayer", "HeadNorm", "RmsNorm", "Rotary", "rotate"]
+__all__ = ["DecoderLayer", "Embedding", "HeadNorm", "Linear", "RmsNorm", "Rotary", "rotate"]
+
+
+class Linear(nn.Linear):
+    """A linear layer that is born without values: a checkpoint or `initialise` brings them.
+
+    NOTE: torch's own initialisers, on the meta device, import its compiler: two seconds.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leave the values to whoever knows them."""
+
+
+class Embedding(nn.Embedding):
+    """An embedding that is born without values, as `Linear` is."""
+
+    def reset_parameters(self) -> None:
+        """Leave the values to whoever knows them."""
+
+
+class _ServedGain:
+    """A norm whose gain never changes again, in four small operators instead of torch's eight.
+
+    Keeps the gain times the root of the axis's size, made once: x / sqrt(mean(x^2) + epsilon)
+    is x * sqrt(size) / hypot(|x|, sqrt(size * epsilon)).
+    """
+
+    def __init__(self, gain: Tensor, epsilon: float) -> None:
+        size = gain.shape[-1]
+        self._gain = gain.detach() * math.sqrt(size)
+        self._floor = gain.new_tensor(math.sqrt(size * epsilon))
+
+    def norm(self, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, 2, -1, True)
+        return (x / torch.hypot(length, self._floor)).mul_(self._gain)
+
+
+def _is_serving_on_cpu(weight: Tensor) -> bool:
+    """True for frozen weights on the CPU; a GPU has one fused kernel for the whole norm."""
+    return not weight.requires_grad and weight.device.type == "cpu"
 
 
 class RmsNorm(nn.Module):
@@ -25,11 +64,13 @@ class RmsNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.epsilon = epsilon
+        self._served: _ServedGain | None = None
 
     def forward(self, x_NE: Tensor) -> Tensor:
         """Normalised rows; each row depends on itself alone."""
-        if is_serving_on_cpu(self.weight):
-            return divide_by_rms(x_NE, self.epsilon).mul_(self.weight)
+        if _is_serving_on_cpu(self.weight):
+            self._served = self._served or _ServedGain(self.weight, self.epsilon)
+            return self._served.norm(x_NE)
         return functional.rms_norm(x_NE, self.weight.shape, self.weight, self.epsilon)
 
 
@@ -43,14 +84,13 @@ class HeadNorm(nn.Module):
         self.n_query_heads = config.n_query_heads
         self.n_key_heads = config.n_key_heads
         self.epsilon = config.norm_epsilon
-        self._served_gain_HD: Tensor | None = None
+        self._served: _ServedGain | None = None
 
     def forward(self, qk_NHD: Tensor) -> Tensor:
         """Normalised heads; the H axis holds the query heads, then the key heads."""
-        if is_serving_on_cpu(self.query_weight):
-            if self._served_gain_HD is None:
-                self._served_gain_HD = self._gain()
-            return divide_by_rms(qk_NHD, self.epsilon).mul_(self._served_gain_HD)
+        if _is_serving_on_cpu(self.query_weight):
+            self._served = self._served or _ServedGain(self._gain(), self.epsilon)
+            return self._served.norm(qk_NHD)
         normed_NHD = functional.rms_norm(qk_NHD, qk_NHD.shape[-1:], None, self.epsilon)
         return normed_NHD * self._gain()
 
@@ -61,23 +101,6 @@ class HeadNorm(nn.Module):
                 self.key_weight.expand(self.n_key_heads, -1),
             )
         )
-
-
-def is_serving_on_cpu(weight: Tensor) -> bool:
-    """True where `divide_by_rms` beats torch's norm: frozen weights, which never change again."""
-    return not weight.requires_grad and weight.device.type == "cpu"
-
-
-def divide_by_rms(x: Tensor, epsilon: float) -> Tensor:
-    """A new tensor of `x / sqrt(mean(x^2) + epsilon)` over the last axis.
-
-    The same as torch's norm in half the time on a CPU, where that is a chain of eight small
-    operators: hypot(|x|, sqrt(size * epsilon)) is the root of the sum with epsilon in it.
-    """
-    size = x.shape[-1]
-    length = torch.linalg.vector_norm(x, 2, -1, True)
-    floor = length.new_tensor(math.sqrt(size * epsilon))
-    return x / torch.hypot(length, floor).mul_(size**-0.5)
 
 
 class Rotary(nn.Module):
@@ -143,12 +166,12 @@ class DecoderLayer(nn.Module):
         self.n_key_heads = config.n_key_heads
         self.head_size = config.head_size
         self.attention_norm = RmsNorm(width, config.norm_epsilon)
-        self.qkv = nn.Linear(width, heads_width + 2 * keys_width, bias=config.qkv_bias)
+        self.qkv = Linear(width, heads_width + 2 * keys_width, bias=config.qkv_bias)
         self.head_norm = HeadNorm(config) if config.qk_norm else None
-        self.output = nn.Linear(heads_width, width, bias=config.output_bias)
+        self.output = Linear(heads_width, width, bias=config.output_bias)
         self.feed_forward_norm = RmsNorm(width, config.norm_epsilon)
-        self.gate_up = nn.Linear(width, 2 * inner, bias=config.mlp_bias)
-        self.down = nn.Linear(inner, width, bias=config.mlp_bias)
+        self.gate_up = Linear(width, 2 * inner, bias=config.mlp_bias)
+        self.down = Linear(inner, width, bias=config.mlp_bias)
 
     def forward(
         self,

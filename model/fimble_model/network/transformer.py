@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fimble_model.network.attention import Attend
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.layers import DecoderLayer, RmsNorm, Rotary
+from fimble_model.network.layers import DecoderLayer, Embedding, Linear, RmsNorm, Rotary
 
 __all__ = ["Transformer"]
 
@@ -22,11 +22,11 @@ class Transformer(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.embedding = Embedding(config.vocabulary_size, config.width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.n_layers))
         self.final_norm = RmsNorm(config.width, config.norm_epsilon)
         self.rotary = Rotary(config)
-        self.head = nn.Linear(config.width, config.vocabulary_size, bias=False)
+        self.head = Linear(config.width, config.vocabulary_size, bias=False)
         if config.tied_embeddings:
             self.head.weight = self.embedding.weight
 
