@@ -77,7 +77,9 @@ def test_training_lays_out_as_serving_does(
             text = prefix if part is Hole.PREFIX else suffix
             served += tokenizer.encode(text, add_special_tokens=False).ids
         else:
-            served.append(tokenizer.token_to_id(part))
+            served += [
+                token_id for token_id in [tokenizer.token_to_id(part)] if token_id is not None
+            ]
     prefix_ids = tokenizer.encode(prefix, add_special_tokens=False).ids
     assert list(maker.lay_out_prompt(Layout(order.value), prefix_ids, suffix)) == served
 
