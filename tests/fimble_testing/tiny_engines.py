@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-import torch
-
+from fimble_model.assembly import assemble_engine
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
-from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
+from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
 from fimble_model.engine.protocol import (
     Delta,
     Finish,
-    ModelInfo,
     Prompt,
     Request,
     RequestId,
@@ -23,15 +21,14 @@ from fimble_model.engine.protocol import (
 from fimble_model.engine.scheduler import PassLimits
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import Dtype, Placement
 from fimble_model.network.transformer import Transformer
+from fimble_model.network.weights import random_network
 from fimble_model.text.fim_format import find_fim_format
 from fimble_model.text.tokenizer import parse_tokenizer
 from fimble_testing.tiny_tokenizers import build_tokenizer_json
 
 __all__ = ["TINY_CONFIG", "build_engine", "build_request", "last_of", "run_all", "run_alone"]
-
-# Several threads cost more than they save at this size, and far more on a busy machine.
-torch.set_num_threads(1)
 
 TINY_CONFIG = NetworkConfig(
     n_layers=2,
@@ -47,15 +44,9 @@ TINY_CONFIG = NetworkConfig(
 
 
 @cache
-def _network() -> Transformer:
-    transformer = Transformer(TINY_CONFIG)
-    transformer.initialise(seed=0)
-    with torch.no_grad():
-        for parameter in transformer.parameters():
-            # Larger than for training, so that the likeliest token is likelier by far.
-            if parameter.dim() > 1:
-                parameter.mul_(10)
-    return transformer.eval().requires_grad_(False)
+def _network(dtype: Dtype) -> Transformer:
+    placement = Placement(device="cpu", dtype=dtype, n_threads=1)
+    return random_network(TINY_CONFIG, placement, seed=0)
 
 
 @cache
@@ -73,34 +64,19 @@ def _codec(style: str) -> FimCodec:
 def build_engine(
     *,
     style: str = "fimble",
+    dtype: Dtype = Dtype.FLOAT32,
     budget_bytes: int = DEFAULT_CACHE_BYTES,
     limits: PassLimits | None = None,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
-    transformer, codec = _network(), _codec(style)
-    layout = KvLayout(
-        n_layers=TINY_CONFIG.n_layers,
-        n_key_heads=TINY_CONFIG.n_key_heads,
-        head_size=TINY_CONFIG.head_size,
-        max_tokens=TINY_CONFIG.max_positions,
-        dtype=torch.float32,
-        device=torch.device("cpu"),
-    )
-    model = ModelInfo(
+    codec = _codec(style)
+    return assemble_engine(
         name="tiny",
-        device="cpu",
-        dtype="float32",
-        n_parameters=sum(parameter.numel() for parameter in transformer.parameters()),
-        context_tokens=TINY_CONFIG.max_positions,
-        vocabulary_size=TINY_CONFIG.vocabulary_size,
-        fim_family=codec.fim_format.family,
-        fim_orders=tuple(order.value for order in codec.fim_format.orders),
-    )
-    return NativeEngine(
-        transformer=transformer,
-        model=model,
-        codec=codec,
-        cache=KvCache(layout, budget_bytes),
+        transformer=_network(dtype),
+        placement=Placement(device="cpu", dtype=dtype),
+        tokenizer=codec.tokenizer,
+        fim_format=codec.fim_format,
+        cache_bytes=budget_bytes,
         limits=limits,
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fimble_model.engine.prefix import is_worth_moving, n_common_tokens
 from fimble_model.engine.protocol import TokenId
-from fimble_model.network.attention import BLOCK_SLOTS
+from fimble_model.network.tiles import BLOCK_SLOTS
 
 __all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvRow"]
 

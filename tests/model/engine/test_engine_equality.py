@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fimble_model.engine.protocol import Finish, Prompt, Request, Sampling
 from fimble_model.engine.scheduler import PassLimits
+from fimble_model.network.device import Dtype
 from fimble_testing.tiny_engines import build_engine, build_request, last_of, run_all, run_alone
 from fimble_testing.tiny_tokenizers import STYLES, TRAINING_TEXT
 
+CPU_DTYPES = [
+    Dtype.FLOAT32,
+    pytest.param(
+        Dtype.INT8,
+        marks=pytest.mark.skipif(
+            "fbgemm" not in torch.backends.quantized.supported_engines, reason="needs FBGEMM"
+        ),
+    ),
+]
 GREEDY = Sampling()
 SAMPLED = Sampling(temperature=0.8, top_p=0.95, seed=7)
 
@@ -37,24 +48,26 @@ def _assert_equal(found: Finish, expected: Finish) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("dtype", CPU_DTYPES)
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-def test_cached_equals_uncached(style: str, sampling: Sampling) -> None:
+def test_cached_equals_uncached(style: str, dtype: Dtype, sampling: Sampling) -> None:
     """A typing session over one engine gives what a new engine gives at every key."""
-    warm = build_engine(style=style)
-    for n_chars in range(600, 640):
+    warm = build_engine(style=style, dtype=dtype)
+    for n_chars in range(600, 620):
         request = _request(style, n_chars, sampling)
-        _assert_equal(run_alone(warm, request), run_alone(build_engine(style=style), request))
+        cold = build_engine(style=style, dtype=dtype)
+        _assert_equal(run_alone(warm, request), run_alone(cold, request))
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("dtype", CPU_DTYPES)
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-def test_batched_equals_alone(style: str, sampling: Sampling) -> None:
-    requests = [_request(style, n_chars, sampling) for n_chars in range(500, 800, 37)]
-    batched = run_all(build_engine(style=style), requests)
+def test_batched_equals_alone(dtype: Dtype, sampling: Sampling) -> None:
+    requests = [_request("fimble", n_chars, sampling) for n_chars in range(500, 800, 37)]
+    batched = run_all(build_engine(dtype=dtype), requests)
     for request in requests:
         finish = last_of(batched[request.request_id])
         assert finish
-        _assert_equal(finish, run_alone(build_engine(style=style), request))
+        _assert_equal(finish, run_alone(build_engine(dtype=dtype), request))
 
 
 @settings(max_examples=15, deadline=None)
