@@ -11,6 +11,7 @@ from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
 from fimble_model.engine.protocol import (
     Delta,
+    Engine,
     Finish,
     Prompt,
     Request,
@@ -99,7 +100,7 @@ def build_request(
     )
 
 
-def run_all(engine: NativeEngine, requests: Iterable[Request] = ()) -> dict[str, list[Delta]]:
+def run_all(engine: Engine, requests: Iterable[Request] = ()) -> dict[str, list[Delta]]:
     """Add the requests, step until no work is left, and give each request's deltas."""
     for request in requests:
         engine.add(request)
@@ -110,7 +111,7 @@ def run_all(engine: NativeEngine, requests: Iterable[Request] = ()) -> dict[str,
     return deltas
 
 
-def run_alone(engine: NativeEngine, request: Request) -> Finish:
+def run_alone(engine: Engine, request: Request) -> Finish:
     """The finish of a request that has the engine for itself."""
     finish = last_of(run_all(engine, [request])[request.request_id])
     assert finish is not None
