@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +90,7 @@ class History:
     def gaps_ms(self, n_last: int) -> tuple[float, ...]:
         """The times between the last edits, oldest first: the rhythm of the typing."""
         times = [edit.time_ms for edit in self.edits[-n_last - 1 :]]
-        return tuple(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        return tuple(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def note_edits(history: History, edits: Sequence[AppliedEdit], now_ms: float) -> History:

@@ -1,0 +1,163 @@
+"""Where a middle is cut short: small steps, each of which says how many characters to keep.
+
+Owns cuts that keep a beginning of the middle as it is. Pure; what is then shown or hidden is
+decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fimble_model.engine.protocol import FinishReason
+from fimble_server.completion.page import Page
+from fimble_server.completion.plan import Plan
+from fimble_server.completion.stopping import MiddleStop
+
+__all__ = ["CUTS", "Material", "cut_middle"]
+
+_MIN_TELLING_CHARS = 4
+_MAX_LOOP_LINES = 4
+_MIN_LOOP_ROUNDS = 3
+_MAX_LINES_BELOW = 12
+# What no program text holds: control characters but tab and line feed, halves of characters, and
+# the mark of bytes that were none.
+_UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
+_WORD_AT_END = re.compile(r"\w+\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What cuts may look at besides the middle. `reason` says why its row ended."""
+
+    page: Page
+    plan: Plan
+    reason: FinishReason
+
+    @property
+    def is_finished(self) -> bool:
+        """False where time or tokens ran out before the middle's end."""
+        return self.reason in (FinishReason.END_TOKEN, FinishReason.STOP_RULE)
+
+
+Cut = Callable[[str, Material], int]
+
+
+def cut_middle(middle: str, material: Material) -> str:
+    """The beginning of the middle that is left after all cuts, in their order."""
+    for cut in CUTS:
+        middle = middle[: cut(middle, material)]
+    return middle
+
+
+def _cut_unfit_characters(middle: str, material: Material) -> int:
+    """Up to the line that holds what no program text holds; on the first line, up to there."""
+    del material
+    found = _UNFIT.search(middle)
+    if found is None:
+        return len(middle)
+    line_start = middle.rfind("\n", 0, found.start())
+    return found.start() if line_start < 0 else line_start
+
+
+def _cut_at_stop(middle: str, material: Material) -> int:
+    """Where the plan's stop rule ends it, also where nobody asked the rule while decoding."""
+    n_kept = material.plan.stop.n_chars_to_keep(middle)
+    return len(middle) if n_kept is None else n_kept
+
+
+def _cut_at_end(middle: str, material: Material) -> int:
+    """What a middle that ran out of time or tokens did not bring to an end.
+
+    Whole lines stay; of a single line, whole words.
+    """
+    stop = material.plan.stop
+    n_kept = len(middle)
+    if isinstance(stop, MiddleStop):
+        n_kept = stop.n_chars_at_end(middle, is_finished=material.is_finished)
+    if material.is_finished or n_kept < len(middle.rstrip()):
+        return n_kept
+    last_line_start = middle.rfind("\n")
+    if middle[: max(0, last_line_start)].strip():
+        return last_line_start
+    half_word = _WORD_AT_END.search(middle)
+    return n_kept if half_word is None or half_word.start() == 0 else half_word.start()
+
+
+def _cut_loop(middle: str, material: Material) -> int:
+    """Where a few lines begin to repeat: one round of them stays.
+
+    The first line has its indentation left of the cursor, so all are compared without theirs.
+    """
+    del material
+    lines = middle.split("\n")
+    texts = [line.strip() for line in lines]
+    for first in range(len(lines)):
+        for n_lines in range(1, min(_MAX_LOOP_LINES, (len(lines) - first) // 2) + 1):
+            if _n_rounds(texts[first:], n_lines) >= _MIN_LOOP_ROUNDS:
+                return len("\n".join(lines[: first + n_lines]))
+    return len(middle)
+
+
+def _n_rounds(texts: list[str], n_lines: int) -> int:
+    """How often the first `n_lines` stand there in a row."""
+    block = texts[:n_lines]
+    n_rounds = 1
+    while any(block) and texts[n_rounds * n_lines :][:n_lines] == block:
+        n_rounds += 1
+    return n_rounds
+
+
+def _cut_repeated_below(middle: str, material: Material) -> int:
+    """Where the middle begins to write the lines that already follow.
+
+    Its end may repeat any of their beginning; one telling line is enough anywhere.
+    """
+    below = [line.rstrip() for line in material.page.lines_below(_MAX_LINES_BELOW)]
+    starts, lines = _later_lines(middle)
+    for index, line in enumerate(lines):
+        rest = [later for later in lines[index:] if later]
+        is_telling = sum(sign.isalnum() for sign in line) >= _MIN_TELLING_CHARS
+        if below and line == below[0] and (is_telling or rest == below[: len(rest)]):
+            return starts[index]
+    return len(middle)
+
+
+def _later_lines(middle: str) -> tuple[list[int], list[str]]:
+    """All lines but the first: where each one's line feed stands, and its text."""
+    starts = [index for index, sign in enumerate(middle) if sign == "\n"]
+    return starts, [line.rstrip() for line in middle.split("\n")[1:]]
+
+
+def _cut_lines(middle: str, material: Material) -> int:
+    """The plan's most lines, not counting blank ones."""
+    n_seen = line_start = 0
+    while line_start < len(middle):
+        line_end = middle.find("\n", line_start)
+        line_end = len(middle) if line_end < 0 else line_end
+        n_seen += bool(middle[line_start:line_end].strip())
+        if n_seen >= material.plan.max_lines:
+            return line_end
+        line_start = line_end + 1
+    return len(middle)
+
+
+def _cut_blank_end(middle: str, material: Material) -> int:
+    """Without blanks at the end, unless they part a single line from what stands right of it."""
+    kept = middle.rstrip()
+    right = material.page.line_right
+    if "\n" not in middle and right.strip() and not right[0].isspace():
+        return len(middle)
+    return len(kept)
+
+
+CUTS: tuple[Cut, ...] = (
+    _cut_unfit_characters,
+    _cut_at_stop,
+    _cut_at_end,
+    _cut_loop,
+    _cut_repeated_below,
+    _cut_lines,
+    _cut_blank_end,
+)

@@ -1,0 +1,81 @@
+"""The way to an engine that the caller owns: it is stepped in the caller itself, no thread.
+
+For the terminal and for measuring, where nothing else waits. Implements `EnginePort`; gives the
+event loop a turn between steps, so that a job can be cancelled or replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+
+from fimble_model.engine.protocol import Clock, Engine, Finish, ModelInfo, Request, RequestId
+from fimble_server.completion.engine_port import Generation, Job
+
+__all__ = ["InlinePort"]
+
+
+class InlinePort:
+    """Keeps the invariant that a job which ends, however it does, leaves no row in the engine."""
+
+    def __init__(self, *, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._newest: dict[str, int] = {}
+        self._finishes: dict[RequestId, Finish] = {}
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is loaded; here it always is."""
+        return self._engine.model
+
+    async def generate(self, job: Job) -> Generation | None:
+        """Run a job to its end. None when a newer job of its owner replaced it.
+
+        Raises `FimbleError` where the engine refuses the request.
+        """
+        number = self._newest[job.owner] = next(self._numbers)
+        deadline_at_ms = self._clock.now_ms() + job.deadline_ms
+        requests = self._numbered(number, job.build(self._engine.codec, self._engine.model))
+        row_ids = [request.request_id for request in requests]
+        try:
+            for request in requests:
+                self._engine.add(request)
+            while any(row_id not in self._finishes for row_id in row_ids):
+                if self._clock.now_ms() >= deadline_at_ms:
+                    self._cancel(row_ids)
+                self._step()
+                await asyncio.sleep(0)
+                if self._newest[job.owner] != number:
+                    return None
+            finishes = tuple(self._finishes[row_id] for row_id in row_ids)
+            return Generation(finishes=finishes, model=self._engine.model)
+        finally:
+            self._free(row_ids)
+
+    @staticmethod
+    def _numbered(number: int, requests: tuple[Request, ...]) -> tuple[Request, ...]:
+        return tuple(
+            dataclasses.replace(request, request_id=RequestId(f"{number}.{row_index}"))
+            for row_index, request in enumerate(requests)
+        )
+
+    def _step(self) -> None:
+        for delta in self._engine.step():
+            if delta.finish is not None:
+                self._finishes[delta.request_id] = delta.finish
+
+    def _cancel(self, row_ids: list[RequestId]) -> None:
+        for row_id in row_ids:
+            if row_id not in self._finishes:
+                self._engine.cancel(row_id)
+
+    def _free(self, row_ids: list[RequestId]) -> None:
+        """Drop the job's rows; one that still runs takes a step to leave the engine."""
+        self._cancel(row_ids)
+        if any(row_id not in self._finishes for row_id in row_ids) and self._engine.has_work:
+            self._step()
+        for row_id in row_ids:
+            self._finishes.pop(row_id, None)

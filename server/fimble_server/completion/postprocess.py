@@ -1,0 +1,141 @@
+"""From what the model wrote to what is shown: cut, fit to the right, hold back with a reason.
+
+Owns the order of the steps and the reasons for hiding. Pure; works on pages and leaves
+positions in the buffer to the answer's maker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
+from fimble_server.completion.answer import Hidden
+from fimble_server.completion.cutting import Material, cut_middle
+from fimble_server.completion.overlap import fit_to_right
+from fimble_server.completion.page import Page, with_line_feeds
+from fimble_server.completion.plan import Plan
+
+__all__ = ["Draft", "Drafts", "confidence_of", "process", "process_finish"]
+
+_MIN_TELLING_CHARS = 3
+# One token of which the model thought nothing should not outweigh a long sure middle.
+_LEAST_LOGPROB = math.log(1e-4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Text for a page's cursor, in place of `n_overwritten_chars` right of it."""
+
+    text: str
+    n_overwritten_chars: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafts:
+    """What is left to show, best first as the engine gave it, and what is held back."""
+
+    shown: tuple[Draft, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
+
+
+def process(
+    finishes: Sequence[Finish], page: Page, plan: Plan, rejected: Collection[str] = ()
+) -> Drafts:
+    """All candidates of one request. `rejected` are texts the user refused at this spot."""
+    shown: list[Draft] = []
+    hidden: list[Hidden] = []
+    for finish in finishes:
+        done = process_finish(finish, page, plan)
+        if isinstance(done, Draft) and done.text in rejected:
+            done = Hidden(text=done.text, reason="refused here before")
+        if isinstance(done, Draft) and any(done.text == other.text for other in shown):
+            done = Hidden(text=done.text, reason="the same as another candidate")
+        if isinstance(done, Draft):
+            shown.append(done)
+        else:
+            hidden.append(done)
+    return Drafts(shown=tuple(shown), hidden=tuple(hidden))
+
+
+def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
+    """One candidate: what may be shown of it, or why nothing is."""
+    if finish.reason is FinishReason.FAILED:
+        return Hidden(text="", reason="the engine failed")
+    middle = with_line_feeds(finish.text)
+    kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason))
+    fitted = fit_to_right(kept, page.line_right)
+    text = _without_blank_lines_filled(fitted.text)
+    confidence = confidence_of(finish.tokens, len(fitted.text))
+    for is_to_hide in _REASONS:
+        reason = is_to_hide(text, confidence, page, plan)
+        if reason is not None:
+            return Hidden(text=text or middle, reason=reason)
+    return Draft(text=text, n_overwritten_chars=fitted.n_overwritten_chars, confidence=confidence)
+
+
+def confidence_of(tokens: Sequence[GeneratedToken], n_kept_chars: int) -> float:
+    """The geometric mean of the probabilities of the tokens that the kept text needs; 0 to 1.
+
+    A token counts when the text before it falls short of what is kept.
+    """
+    logprobs: list[float] = []
+    n_known_chars = 0
+    for token in tokens:
+        if n_known_chars >= n_kept_chars:
+            break
+        logprobs.append(_bounded(token.logprob))
+        n_known_chars = token.char_end
+    return math.exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
+
+
+def _bounded(logprob: float) -> float:
+    return _LEAST_LOGPROB if math.isnan(logprob) else min(0.0, max(_LEAST_LOGPROB, logprob))
+
+
+def _without_blank_lines_filled(text: str) -> str:
+    """Lines of blanks alone become empty ones; the first line has text left of it and stays."""
+    first, *later = text.split("\n")
+    return "\n".join([first, *(line if line.strip() else "" for line in later)])
+
+
+_Reason = Callable[[str, float, Page, Plan], str | None]
+
+
+def _is_nothing(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    del confidence, page, plan
+    return None if text.strip() else "nothing but blanks"
+
+
+def _is_below_already(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    """All that the suggestion adds stands on the next lines."""
+    del confidence, plan
+    if page.line_right.strip():
+        return None
+    lines = [line.rstrip() for line in (page.line_left + text).split("\n") if line.strip()]
+    is_same = lines == [line.rstrip() for line in page.lines_below(len(lines))]
+    return "stands on the next lines already" if is_same else None
+
+
+def _is_line_above(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    """Nothing but the line above once more, where the user began no such line."""
+    del confidence, plan
+    above = page.line_above()
+    if above is None or page.line_left.strip() or page.line_right.strip():
+        return None
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    is_telling = sum(sign.isalnum() for sign in above) >= _MIN_TELLING_CHARS
+    is_same = is_telling and all(line == above.strip() for line in lines)
+    return "repeats the line above" if is_same else None
+
+
+def _is_unsure(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    del text, page
+    if confidence >= plan.min_confidence:
+        return None
+    return f"not confident ({confidence:.2f} < {plan.min_confidence:.2f})"
+
+
+_REASONS: tuple[_Reason, ...] = (_is_nothing, _is_below_already, _is_line_above, _is_unsure)
