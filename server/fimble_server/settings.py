@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import fimble_model
 from fimble_server.completion.plan import Limits
 
 __all__ = [
@@ -71,7 +72,7 @@ class ModelSettings:
     """Which model runs, and on what."""
 
     name: str = _dial(
-        "fimble-nano",
+        fimble_model.default_model_name(),
         Dial(
             doc="A model that ships with Fimble, or the path of a folder that holds one.",
             pattern=r"\S(.*\S)?",

@@ -11,18 +11,19 @@ import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from fimble_model import LoadProgress
 from fimble_model.engine.protocol import Clock, Engine
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
 from fimble_server.lsp.safe_logging import describe_safely
 
-__all__ = ["BuildEngine", "Command", "EngineRunner", "Load", "ReportFraction", "Stop", "Wake"]
+__all__ = ["BuildEngine", "Command", "EngineRunner", "Load", "ReportProgress", "Stop", "Wake"]
 
 log = logging.getLogger(__name__)
 
-ReportFraction = Callable[[float], None]
-BuildEngine = Callable[[ReportFraction], Engine]
+ReportProgress = Callable[[LoadProgress], None]
+BuildEngine = Callable[[ReportProgress], Engine]
 
 # Guessed: one throw may be a row's fault, three in a row are the engine's.
 _MOST_THROWS_IN_A_ROW = 3
@@ -102,7 +103,7 @@ class EngineRunner:
         self._jobs, self._error, self._waiting = None, None, []
         self._report(EngineStatus(state=EngineState.LOADING))
         try:
-            engine = build(self._report_fraction)
+            engine = build(self._report_progress)
         except FimbleError as error:
             self._fail(error, waiting)
         except Exception as error:  # noqa: BLE001 - a wall: the thread outlives a loader's fault
@@ -132,8 +133,8 @@ class EngineRunner:
         for ticket in waiting:
             self._settle(ticket, error)
 
-    def _report_fraction(self, fraction: float) -> None:
-        self._report(EngineStatus(state=EngineState.LOADING, fraction=min(1.0, max(0.0, fraction))))
+    def _report_progress(self, progress: LoadProgress) -> None:
+        self._report(EngineStatus(state=EngineState.LOADING, progress=progress))
 
 
 def _load_fault(error: Exception) -> FimbleError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from fimble_model import LoadProgress
 from fimble_model.engine.protocol import ModelInfo
 from fimble_server.errors import FimbleError
 
@@ -25,9 +26,9 @@ class EngineState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """`model` is there when READY, `error` when FAILED; `fraction` counts while LOADING."""
+    """`model` is there when READY, `error` when FAILED; `progress` may be while LOADING."""
 
     state: EngineState = EngineState.NOT_STARTED
     model: ModelInfo | None = None
     error: FimbleError | None = None
-    fraction: float | None = None
+    progress: LoadProgress | None = None

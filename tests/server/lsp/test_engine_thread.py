@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
+from fimble_model import LoadProgress
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.protocol import (
     Delta,
@@ -28,7 +29,7 @@ from fimble_model.engine.protocol import (
 from fimble_model.errors import CheckpointError
 from fimble_server.completion.engine_port import Generation, Job
 from fimble_server.errors import FimbleError, RequestError
-from fimble_server.lsp.engine_runner import ReportFraction
+from fimble_server.lsp.engine_runner import ReportProgress
 from fimble_server.lsp.engine_status import EngineState
 from fimble_server.lsp.engine_thread import EngineThread
 
@@ -165,7 +166,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-def _loader(engine: Engine) -> Callable[[ReportFraction], Engine]:
+def _loader(engine: Engine) -> Callable[[ReportProgress], Engine]:
     return lambda _: engine
 
 
@@ -174,7 +175,7 @@ async def test_the_engine_is_built_and_stepped_on_one_thread_of_its_own(
 ) -> None:
     built_on: list[str] = []
 
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         built_on.append(threading.current_thread().name)
         return engine
 
@@ -219,7 +220,7 @@ async def test_a_job_that_waits_for_the_model_is_replaced_too(
 ) -> None:
     loading = threading.Event()
 
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         assert loading.wait(10)
         return engine
 
@@ -264,7 +265,7 @@ async def test_at_its_deadline_a_job_comes_back_with_what_it_has(
 
 
 async def test_a_model_that_cannot_be_loaded_is_told_to_every_job(thread: EngineThread) -> None:
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         raise CheckpointError(expected="a folder", found="none", to_do="Name one.")
 
     waiting = asyncio.ensure_future(thread.generate(_job("early")))
@@ -282,7 +283,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_to_every_job(thread: Engine
 async def test_a_loader_that_throws_fails_the_model_without_quoting(
     thread: EngineThread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         raise KeyError("secret text of the user")
 
     thread.load(build)
@@ -294,7 +295,7 @@ async def test_a_loader_that_throws_fails_the_model_without_quoting(
 async def test_a_failed_model_is_replaced_by_one_that_loads(
     thread: EngineThread, engine: _StepEngine
 ) -> None:
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         raise CheckpointError(expected="a folder", found="none", to_do="Name one.")
 
     thread.load(build)
@@ -369,17 +370,21 @@ async def test_a_job_without_rows_is_answered(thread: EngineThread, engine: _Ste
 async def test_listeners_hear_the_loading_in_order(
     thread: EngineThread, engine: _StepEngine
 ) -> None:
-    heard: list[tuple[EngineState, float | None]] = []
+    half = LoadProgress(message="half", done=0.5)
+    heard: list[tuple[EngineState, LoadProgress | None]] = []
 
-    def build(report: ReportFraction) -> Engine:
-        report(0.5)
+    def build(report: ReportProgress) -> Engine:
+        report(half)
         return engine
 
-    stop = thread.listen(lambda status: heard.append((status.state, status.fraction)))
+    stop = thread.listen(lambda status: heard.append((status.state, status.progress)))
     thread.load(build)
     await _until(lambda: thread.status.state is EngineState.READY)
     assert heard[0] == (EngineState.LOADING, None)
-    assert heard[-2:] == [(EngineState.LOADING, 0.5), (EngineState.READY, None)]
+    assert heard[-2:] == [
+        (EngineState.LOADING, LoadProgress(message="half", done=0.5)),
+        (EngineState.READY, None),
+    ]
     stop()
     n_heard = len(heard)
     thread.load(_loader(engine))
@@ -407,7 +412,7 @@ async def test_stopping_twice_or_before_loading_is_harmless() -> None:
 def test_a_late_word_after_the_loop_is_closed_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     engine, gate = _StepEngine(), threading.Event()
 
-    def build(report: ReportFraction) -> Engine:
+    def build(report: ReportProgress) -> Engine:
         assert gate.wait(10)
         return engine
 

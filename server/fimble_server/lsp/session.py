@@ -1,0 +1,272 @@
+"""One client's session: what it told us, what it wants, what it has open.
+
+Owns a connection's state from `initialize` to its end. Runs on the event loop; knows LSP types
+but no sockets, and reaches the model only through the house that all sessions share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from lsprotocol import types
+
+from fimble_model.engine.protocol import Clock
+from fimble_server import __version__
+from fimble_server.completion.plan import Trigger
+from fimble_server.completion.snapshot import Snapshot
+from fimble_server.document.positions import PositionUnit
+from fimble_server.errors import SettingsError
+from fimble_server.lsp import convert
+from fimble_server.lsp.announcements import Announcements, ClientPort
+from fimble_server.lsp.handed_out import HandedOut
+from fimble_server.lsp.model_host import ModelHost
+from fimble_server.lsp.notes import focus_from_lsp, partial_acceptance_from_lsp, shown_id_from_lsp
+from fimble_server.lsp.open_buffers import OpenBuffers
+from fimble_server.lsp.safe_logging import set_level
+from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
+from fimble_server.settings import Settings
+from fimble_server.settings_layers import SettingsLayer, layer_from_editor, merge_settings
+
+__all__ = ["Session", "SessionHouse"]
+
+log = logging.getLogger(__name__)
+
+# Guessed: as many as one cycles through before typing on.
+_N_CANDIDATES = 3
+_session_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHouse:
+    """What all sessions of a process share. `layers` are the settings below an editor's."""
+
+    host: ModelHost
+    build_completer: Callable[[], CompleterPort]
+    layers: tuple[SettingsLayer, ...]
+    clock: Clock
+
+
+class Session:
+    """Keeps the invariant that settings are always a whole, valid tree: bad ones change nothing."""
+
+    def __init__(self, *, house: SessionHouse, client: ClientPort) -> None:
+        self._house = house
+        self._number = next(_session_numbers)
+        self._initial_layer = self._changed_layer = SettingsLayer(source="", values={})
+        self._unit = PositionUnit.UTF16
+        self._shows_progress = False
+        self._buffers = OpenBuffers()
+        self._handed_out = HandedOut(self._buffers)
+        self._announcements = Announcements(client)
+        self._stop_listening = house.host.thread.listen(self._announcements.take_engine_status)
+        self._suggesting = Suggesting(
+            buffers=self._buffers,
+            completer=house.build_completer(),
+            announcements=self._announcements,
+        )
+        self.settings: Settings = merge_settings(house.layers)
+        self.is_initialized = False
+        self.started = asyncio.Event()
+
+    def initialize(self, params: types.InitializeParams) -> None:
+        """Learn who the client is and what it wants. Nothing is loaded yet."""
+        self.is_initialized = True
+        client, window = params.client_info, params.capabilities.window
+        log.info(
+            "editor name=%s version=%s",
+            client.name if client else None,
+            client.version if client else None,
+        )
+        self._shows_progress = bool(window and window.work_done_progress)
+        self._unit = convert.choose_unit(params.capabilities)
+        try:
+            layer = layer_from_editor(params.initialization_options, source="initializationOptions")
+            self._take_settings(initial=layer, changed=self._changed_layer)
+        except SettingsError as error:
+            self._refuse_settings(error)
+
+    def start(self) -> None:
+        """The client is ready: it may be spoken to, and the model may load."""
+        self.started.set()
+        self._announcements.take_engine_status(self._house.host.thread.status)
+        self._announcements.start(shows_progress=self._shows_progress)
+        self._want_model()
+
+    def end(self) -> None:
+        """The client is gone, or about to go. Twice is harmless."""
+        self._stop_listening()
+        self._suggesting.end()
+
+    def open(self, params: types.DidOpenTextDocumentParams) -> None:
+        """A file was opened."""
+        self._buffers.open(convert.buffer_from_lsp(params.text_document))
+
+    def change(self, params: types.DidChangeTextDocumentParams) -> None:
+        """A file was edited."""
+        document = params.text_document
+        changes = convert.changes_from_lsp(params.content_changes, self._unit)
+        if not self._buffers.change(
+            document.uri, changes, version=document.version, now_ms=self._house.clock.now_ms()
+        ):
+            log.warning("a change of a file that is not open was ignored")
+
+    def close(self, params: types.DidCloseTextDocumentParams) -> None:
+        """A file was closed: its requests are nobody's any more."""
+        self._suggesting.forget(params.text_document.uri)
+        self._buffers.close(params.text_document.uri)
+
+    async def suggest_inline(
+        self, params: types.InlineCompletionParams
+    ) -> types.InlineCompletionList | None:
+        """Ghost text for a cursor: an empty list for nothing, None for superseded."""
+        context = params.context
+        snapshot = self._snapshot(
+            params.text_document.uri,
+            params.position,
+            method="inline",
+            trigger=convert.trigger_from_lsp(context.trigger_kind),
+            selected=context.selected_completion_info,
+        )
+        if snapshot is None:
+            return types.InlineCompletionList(items=[])
+        fitting = await self._answer(snapshot)
+        if fitting is None:
+            return None
+        return types.InlineCompletionList(
+            items=[
+                convert.inline_item_to_lsp(suggestion, fitting.buffer, self._unit)
+                for suggestion in fitting.suggestions
+            ]
+        )
+
+    async def suggest_menu(self, params: types.CompletionParams) -> types.CompletionList | None:
+        """The same suggestions as entries of a completion menu, asked for anew at every key."""
+        snapshot = self._snapshot(params.text_document.uri, params.position, method="menu")
+        if snapshot is None:
+            return types.CompletionList(is_incomplete=True, items=[])
+        fitting = await self._answer(snapshot)
+        if fitting is None:
+            return None
+        return types.CompletionList(
+            is_incomplete=True,
+            items=[
+                convert.menu_item_to_lsp(suggestion, fitting.buffer, self._unit)
+                for suggestion in fitting.suggestions
+            ],
+        )
+
+    def _snapshot(
+        self,
+        uri: str,
+        position: types.Position,
+        *,
+        method: str,
+        trigger: Trigger = Trigger.AUTOMATIC,
+        selected: types.SelectedCompletionInfo | None = None,
+    ) -> Snapshot | None:
+        """The request as a value, taken before anything is awaited; None where we stay silent."""
+        opened, completion = self._buffers.find(uri), self.settings.completion
+        if opened is None or not completion.enabled:
+            return None
+        if opened.buffer.language_id in completion.disabled_languages:
+            return None
+        return Snapshot(
+            owner=f"{self._number} {method} {opened.buffer.uri}",
+            buffer=opened.buffer,
+            cursor=convert.cursor_from_lsp(opened.buffer, position, self._unit),
+            trigger=trigger,
+            history=opened.history,
+            selected_text=None if selected is None else selected.text,
+            selected_start=None
+            if selected is None
+            else convert.cursor_from_lsp(opened.buffer, selected.range.start, self._unit),
+            n_candidates=_N_CANDIDATES if trigger is Trigger.INVOKED else 1,
+            path=unquote(urlsplit(opened.buffer.uri).path),
+        )
+
+    async def _answer(self, snapshot: Snapshot) -> Fitting | None:
+        fitting = await self._suggesting.answer(snapshot, self.settings.completion)
+        for suggestion in fitting.suggestions if fitting is not None else ():
+            self._handed_out.add(snapshot.buffer.uri, suggestion)
+        return fitting
+
+    def change_settings(self, payload: object) -> None:
+        """Take the editor's new settings, or keep the old ones and say why."""
+        try:
+            layer = layer_from_editor(payload, source="the editor's settings")
+            self._take_settings(initial=self._initial_layer, changed=layer)
+        except SettingsError as error:
+            self._refuse_settings(error)
+            return
+        if self.started.is_set():
+            self._want_model()
+
+    def note_shown(self, params: object) -> None:
+        """An item is on the screen."""
+        self._handed_out.note_shown(shown_id_from_lsp(params))
+
+    def note_partially_accepted(self, params: object) -> None:
+        """A word or a line of an item was taken."""
+        suggestion_id, n_utf16 = partial_acceptance_from_lsp(params)
+        self._handed_out.note_partially_accepted(
+            suggestion_id, n_utf16=n_utf16, now_ms=self._house.clock.now_ms()
+        )
+
+    def note_accepted(self, suggestion_id: str) -> None:
+        """An item was taken whole."""
+        self._handed_out.note_accepted(suggestion_id, now_ms=self._house.clock.now_ms())
+
+    def note_focus(self, params: object) -> None:
+        """The user looks at this file now."""
+        self._buffers.focused_uri = focus_from_lsp(params)
+
+    def describe_status(self) -> dict[str, object]:
+        """The answer to `fimble/status`."""
+        engine, note = self._house.host.thread.status, self._announcements.note
+        model = engine.model
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "process_id": os.getpid(),
+            "state": engine.state.value,
+            **note.to_lsp(),
+            "model": None
+            if model is None
+            else {
+                "name": model.name,
+                "device": model.device,
+                "dtype": model.dtype,
+                "n_parameters": model.n_parameters,
+                "context_tokens": model.context_tokens,
+            },
+            "position_encoding": self._unit.value,
+            "n_buffers": len(self._buffers),
+            "n_requests": self._suggesting.n_requests,
+        }
+
+    def explain(self, params: object) -> dict[str, object] | None:
+        """The answer to `fimble/explain`: why the last request of a file ended as it did."""
+        return self._suggesting.explanation_of(focus_from_lsp(params))
+
+    def _take_settings(self, *, initial: SettingsLayer, changed: SettingsLayer) -> None:
+        """Make a new tree of all layers, or raise `SettingsError` and leave the old one."""
+        self.settings = merge_settings((*self._house.layers, initial, changed))
+        self._initial_layer, self._changed_layer = initial, changed
+        set_level(self.settings.server.log_level)
+        self._announcements.take_settings(is_enabled=self.settings.completion.enabled, error=None)
+
+    def _want_model(self) -> None:
+        try:
+            self._house.host.want(self.settings.model)
+        except SettingsError as error:
+            self._refuse_settings(error)
+
+    def _refuse_settings(self, error: SettingsError) -> None:
+        self._announcements.take_settings(is_enabled=self.settings.completion.enabled, error=error)

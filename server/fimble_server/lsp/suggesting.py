@@ -1,0 +1,177 @@
+"""From a request for suggestions to its one answer: newest wins, late answers are looked at twice.
+
+Owns a session's running requests. Runs on the event loop; what to suggest is the completer's
+affair, what becomes of it is `handed_out`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+from urllib.parse import unquote
+
+from fimble_server.completion.answer import Answer, Suggestion
+from fimble_server.completion.plan import Limits
+from fimble_server.completion.reuse import refit
+from fimble_server.completion.snapshot import Snapshot
+from fimble_server.document.buffers import Buffer
+from fimble_server.errors import FimbleError
+from fimble_server.lsp.announcements import Announcements
+from fimble_server.lsp.explanation import explain_answer
+from fimble_server.lsp.open_buffers import OpenBuffers
+from fimble_server.lsp.safe_logging import describe_safely
+from fimble_server.settings import CompletionSettings, limits_from
+
+__all__ = ["CompleterPort", "Fitting", "Suggesting"]
+
+log = logging.getLogger(__name__)
+
+# Guessed: shorter than this nobody reads a word in a status bar.
+_THINKING_AFTER_S = 0.15
+
+
+class Fitting(NamedTuple):
+    """What may be shown now, and the buffer its offsets count in."""
+
+    buffer: Buffer
+    suggestions: tuple[Suggestion, ...]
+
+
+class CompleterPort(Protocol):
+    """What turns a snapshot into an answer."""
+
+    async def complete(self, snapshot: Snapshot, limits: Limits) -> Answer | None:
+        """The answer; None where a newer request of the snapshot's owner replaced it."""
+        ...
+
+
+class Suggesting:
+    """Keeps the invariant that of one owner at most one request runs: the newest."""
+
+    def __init__(
+        self,
+        *,
+        buffers: OpenBuffers,
+        completer: CompleterPort,
+        announcements: Announcements,
+    ) -> None:
+        self._buffers = buffers
+        self._completer = completer
+        self._announcements = announcements
+        self._numbers = itertools.count(1)
+        self._running: dict[str, asyncio.Task[object]] = {}
+        self._explanations: dict[str, dict[str, object]] = {}
+
+    @property
+    def n_requests(self) -> int:
+        """How many run now."""
+        return len(self._running)
+
+    async def answer(self, snapshot: Snapshot, settings: CompletionSettings) -> Fitting | None:
+        """What to show for a snapshot; None where a newer request of its owner replaced it.
+
+        A model or a fault of ours that cannot answer has nothing to show: it never raises for
+        them. Raises `CancelledError` when the client cancels or a newer request arrives.
+        """
+        number = next(self._numbers)
+        try:
+            with self._thinking(), self._newest(snapshot.owner):
+                answer = await self._completer.complete(snapshot, limits_from(settings))
+        except asyncio.CancelledError:
+            log.info("request=%d outcome=cancelled", number)
+            raise
+        except FimbleError as error:
+            log.info("request=%d outcome=unserved error=%s", number, type(error).__name__)
+            return Fitting(snapshot.buffer, ())
+        except Exception as error:  # noqa: BLE001 - the first wall: a fault is an empty answer
+            log.error("request=%d outcome=failed: %s", number, describe_safely(error))
+            return Fitting(snapshot.buffer, ())
+        if answer is None:
+            log.info("request=%d outcome=superseded", number)
+            return None
+        fitting = self._fit(answer, snapshot)
+        self._note(number, snapshot, answer, fitting)
+        return fitting
+
+    def explanation_of(self, uri: str) -> dict[str, object] | None:
+        """Why the last request of a file ended as it did; None where there was none."""
+        return self._explanations.get(unquote(uri))
+
+    def forget(self, uri: str) -> None:
+        """A file is closed: cancel what runs for it."""
+        self._explanations.pop(unquote(uri), None)
+        for owner in [owner for owner in self._running if owner.endswith(f" {uri}")]:
+            self._running[owner].cancel()
+
+    def end(self) -> None:
+        """The client is gone: cancel whatever runs."""
+        for task in tuple(self._running.values()):
+            task.cancel()
+
+    def _fit(self, answer: Answer, snapshot: Snapshot) -> Fitting:
+        """The answer as it stands, or what of it still fits a buffer that went on meanwhile."""
+        opened = self._buffers.find(snapshot.buffer.uri)
+        if opened is None:
+            return Fitting(snapshot.buffer, ())
+        if opened.buffer is snapshot.buffer:
+            return Fitting(snapshot.buffer, answer.suggestions)
+        refitted = refit(answer, snapshot, opened.buffer)
+        return Fitting(opened.buffer, refitted.suggestions if refitted is not None else ())
+
+    def _note(self, number: int, snapshot: Snapshot, answer: Answer, fitting: Fitting) -> None:
+        """Log the request by its numbers, and keep why it ended as it did."""
+        self._explanations[unquote(snapshot.buffer.uri)] = explain_answer(
+            answer, n_shown=len(fitting.suggestions)
+        )
+        tokens, timing, plan = answer.tokens, answer.timing, answer.plan
+        log.info(
+            "request=%d mode=%s rule=%s source=%s prompt=%d reused=%d new=%d "
+            "queue_ms=%.1f prefill_ms=%.1f decode_ms=%.1f total_ms=%.1f "
+            "shown=%d late=%d hidden=%d",
+            number,
+            plan.mode.value,
+            plan.rule,
+            answer.source,
+            tokens.prompt,
+            tokens.reused,
+            tokens.generated,
+            timing.queue_ms,
+            timing.prefill_ms,
+            timing.decode_ms,
+            timing.total_ms,
+            len(fitting.suggestions),
+            len(answer.suggestions) - len(fitting.suggestions),
+            len(answer.hidden),
+        )
+
+    @contextmanager
+    def _newest(self, owner: str) -> Iterator[None]:
+        """Be the owner's one running request: the one before is cancelled, which answers it."""
+        task = asyncio.current_task()
+        assert task is not None
+        older = self._running.get(owner)
+        if older is not None:
+            older.cancel()
+        self._running[owner] = task
+        try:
+            yield
+        finally:
+            if self._running.get(owner) is task:
+                del self._running[owner]
+
+    @contextmanager
+    def _thinking(self) -> Iterator[None]:
+        """Say so in the status while a request takes long."""
+        timer = asyncio.get_running_loop().call_later(
+            _THINKING_AFTER_S, self._announcements.take_thinking, True
+        )
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if not self._running:
+                self._announcements.take_thinking(False)
