@@ -134,18 +134,18 @@ def _training(facts: CardFacts) -> str:
 
 
 def _sources(facts: CardFacts) -> str:
-    accepted = [source for source in facts.sources if not source.refused]
+    used = [source for source in facts.sources if facts.clean.package_chars.get(source.name)]
     lines = [
         f"| {s.name} | {s.version} | {s.licence} | "
-        f"{facts.clean.package_chars.get(s.name, 0) / 1000:,.0f} | "
+        f"{facts.clean.package_chars[s.name] / 1000:,.0f} | "
         f"{'held out' if s.held_out else 'trained on'} |"
-        for s in accepted
+        for s in used
     ]
     return (
-        f"{len(accepted)} packages, {facts.clean.n_train_files:,} files and "
+        f"{len(used)} packages, {facts.clean.n_train_files:,} files and "
         f"{facts.clean.n_train_chars / 1e6:.1f} million characters to train on. Each licence is "
-        "the one in the package's own metadata, checked before any file was read. No package "
-        "gives more than a fixed share.\n\n"
+        "the one in the package's own metadata, checked before any file was read. Vendored folders "
+        "are left out, and no package gives more than a fixed share.\n\n"
         "| package | version | licence | thousand characters | use |\n|---|---|---|---|---|\n"
         + "\n".join(lines)
     )

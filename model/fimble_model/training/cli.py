@@ -49,12 +49,15 @@ BenchmarksOption = Annotated[
     typer.Option("--benchmarks", help="Folder of benchmark files to keep out; may be repeated."),
 ]
 MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", min=0.1, help="Training time; the recipe's if absent.")
+    float | None, typer.Option("--minutes", min=0.01, help="Training time; the recipe's if absent.")
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads to train with.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights, order and cuts.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder of the model; in the work folder if absent.")
+]
+CasesOption = Annotated[
+    int, typer.Option("--cases", min=1, help="Lines to complete for each of the two line scores.")
 ]
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the step: faster, needs gcc.")
@@ -173,13 +176,14 @@ def export(
     model: RecipeOption = _DEFAULT_RECIPE,
     out: OutOption = None,
     threads: ThreadsOption = 2,
+    cases: CasesOption = 200,
 ) -> None:
     """Measure the newest checkpoint and write the model folder and its card."""
     torch.set_num_threads(threads)
     workshop = _workshop(work, model)
     folder = workshop.model_folder / "export" if out is None else out
     with console.status("measuring"):
-        facts = workshop.export(folder, made_on=datetime.now(tz=UTC).date())
+        facts = workshop.export(folder, made_on=datetime.now(tz=UTC).date(), n_cases=cases)
     score = facts.score
     console.print(f"{folder}: {facts.n_parameters:,} parameters")
     console.print(f"{score.bits_per_char:.3f} bits per character on held-out packages")
@@ -197,6 +201,7 @@ def all_stages(
     seed: SeedOption = 0,
     compiled: CompileOption = True,
     out: OutOption = None,
+    cases: CasesOption = 200,
 ) -> None:
     """Every stage in turn; those that are done already are not done again."""
     workshop = _workshop(work, model)
@@ -206,7 +211,7 @@ def all_stages(
     if not (workshop.model_folder / "tokenizer.json").is_file():
         tokenizer(work, model)
     train(work, model, minutes, threads, seed, compiled)
-    export(work, model, out, threads)
+    export(work, model, out, threads, cases)
 
 
 def _reporter(bar: Progress, move: Callable[[float], None]) -> Callable[[TrainingProgress], None]:

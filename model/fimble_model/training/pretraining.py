@@ -181,7 +181,7 @@ def train(
             loss, norm = trainer.step()
             trainer.elapsed_s += (clock.now_ms() - started_ms) / 1000
             losses.append(loss)
-            if len(losses) == _STEPS_PER_REPORT:
+            if len(losses) == _STEPS_PER_REPORT or trainer.share >= 1.0:
                 progress = _progress(trainer, losses, norm)
                 losses.clear()
                 file.write(json.dumps(asdict(progress)) + "\n")

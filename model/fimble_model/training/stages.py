@@ -166,7 +166,7 @@ class Workshop:
             on_progress=on_progress,
         )
 
-    def export(self, folder: Path, *, made_on: date) -> CardFacts:
+    def export(self, folder: Path, *, made_on: date, n_cases: int) -> CardFacts:
         """Measure the newest checkpoint and write it to `folder` with its card."""
         kept = load_kept_weights(self.model_folder / "checkpoints")
         network = Transformer(self.recipe.network)
@@ -186,7 +186,7 @@ class Workshop:
             sources=load_fetch_report(self.corpus_folder),
             clean=load_clean_report(self.corpus_folder),
             progress=max((r for r in reports if r.n_steps <= kept.n_steps), key=_steps),
-            score=score_network(network, tokenizer, texts),
+            score=score_network(network, tokenizer, texts, n_cases=n_cases),
         )
         export_model(kept.weights, self.recipe.network, tokenizer, folder)
         draw_curve([r for r in reports if r.n_steps <= kept.n_steps], folder)
