@@ -55,7 +55,9 @@ def latency(
     """Type a real file over stdio and report how long each keystroke waited for its answer."""
     from fimble_eval.latency import measure_latency
     from fimble_eval.machine import describe_machine
+    from fimble_server.commandline.target import read_source
 
+    path = file or Path(__file__).with_name("latency.py")
     server_arguments = () if model is None else ("--model", model)
     bar = Progress(
         TextColumn("typing"),
@@ -68,7 +70,9 @@ def latency(
         task = bar.add_task("typing", total=None)
         report = asyncio.run(
             measure_latency(
-                file or Path(__file__).with_name("latency.py"),
+                name=path.name,
+                uri=path.absolute().as_uri(),
+                text=read_source(path),
                 server_arguments=server_arguments,
                 n_spots=spots,
                 n_chars_per_spot=chars,
@@ -78,6 +82,6 @@ def latency(
     result = {**dataclasses.asdict(report), **dataclasses.asdict(describe_machine())}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        path = out / f"latency-{report.model}-{result['date']}.json"
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        result_path = out / f"latency-{report.model}-{result['date']}.json"
+        result_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)

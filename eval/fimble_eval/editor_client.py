@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +17,7 @@ from pygls.lsp.client import LanguageClient
 
 from fimble_eval.typing_replay import Keystroke
 
-__all__ = ["EditorClient"]
+__all__ = ["EditorClient", "Explanation", "Status"]
 
 _CLIENT_CAPABILITIES = types.ClientCapabilities(
     general=types.GeneralClientCapabilities(position_encodings=[types.PositionEncodingKind.Utf16]),
@@ -24,6 +25,27 @@ _CLIENT_CAPABILITIES = types.ClientCapabilities(
         inline_completion=types.InlineCompletionClientCapabilities()
     ),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The server's answer to `fimble/status`, as far as a measurement needs it."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The server's answer to `fimble/explain`, as far as a measurement needs it."""
+
+    source: str
+    mode: str
+    rule: str
+    n_shown: int
+    n_prompt_tokens: int
+    n_reused_tokens: int
+    model: str
+    dtype: str
 
 
 class EditorClient:
@@ -58,7 +80,7 @@ class EditorClient:
     ) -> None:
         await self._client.shutdown_async(None)
         self._client.exit(None)
-        await asyncio.wait_for(self._client.stop(), timeout=10)
+        await asyncio.wait_for(self._client.stop(), timeout=10)  # type: ignore[no-untyped-call]  # Theirs.
 
     @property
     def server_process_id(self) -> int:
@@ -111,9 +133,26 @@ class EditorClient:
         )
         return answer.items if isinstance(answer, types.InlineCompletionList) else answer  # type: ignore[return-value]  # The other shape is the list itself.
 
-    async def status(self) -> object:
-        """The answer of `fimble/status`, as the client library decodes it."""
-        return await self._client.protocol.send_request_async("fimble/status", {})
+    async def status(self) -> Status:
+        """The server's state, from `fimble/status`."""
+        answer = await self._client.protocol.send_request_async("fimble/status", {})
+        return Status(state=answer.state)
+
+    async def explain(self) -> Explanation:
+        """Why the last request of the file ended as it did, from `fimble/explain`."""
+        answer = await self._client.protocol.send_request_async(
+            "fimble/explain", {"textDocument": {"uri": self._uri}}
+        )
+        return Explanation(
+            source=answer.source,
+            mode=answer.mode,
+            rule=answer.rule,
+            n_shown=answer.n_shown,
+            n_prompt_tokens=answer.tokens.prompt,
+            n_reused_tokens=answer.tokens.reused,
+            model=answer.model.name if answer.model else "none",
+            dtype=answer.model.dtype if answer.model else "none",
+        )
 
     def _position(self, offset: int) -> types.Position:
         line = self.text.count("\n", 0, offset)

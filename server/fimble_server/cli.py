@@ -59,7 +59,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001  # Its callback does the work.
+    version: Annotated[  # Its callback does the work.
         bool, typer.Option("--version", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -83,6 +83,7 @@ def complete(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a target.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, and what it cost.")] = False,
     candidates: Annotated[int, typer.Option(min=1, max=10, help="How many to offer.")] = 1,
+    invoke: Annotated[bool, typer.Option(help="As if asked for by key, not by typing.")] = False,
     model: ModelOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -91,7 +92,9 @@ def complete(
 
     complete_targets(
         targets,
-        options=CompleteOptions(as_json=as_json, explain=explain, n_candidates=candidates),
+        options=CompleteOptions(
+            as_json=as_json, explain=explain, n_candidates=candidates, is_invoked=invoke
+        ),
         settings=_read_settings(config, model),
         console=Console(),
     )

@@ -100,7 +100,9 @@ def _examine_fim(engine: Engine) -> Finding:
     return Finding(
         name="fill-in-the-middle",
         ok=ok,
-        found=f"format {model.fim_family!r}, order {model.fim_orders[0]}, {n_control} control tokens",
+        found=(
+            f"format {model.fim_family!r}, order {model.fim_orders[0]}, {n_control} control tokens"
+        ),
         to_do="" if ok else "This tokenizer mistakes text for control tokens: use another model.",
     )
 

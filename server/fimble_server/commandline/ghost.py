@@ -11,6 +11,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from fimble_server.completion.answer import Answer, Suggestion
+from fimble_server.completion.snapshot import Snapshot
 
 __all__ = ["draw_answer", "draw_explanation"]
 
@@ -20,17 +21,15 @@ _GHOST_STYLE = "italic bright_black"
 _CURSOR = "▏"
 
 
-def draw_answer(
-    answer: Answer, *, text: str, cursor: int, where: str, lexer: str
-) -> RenderableType:
+def draw_answer(answer: Answer, *, snapshot: Snapshot, where: str) -> RenderableType:
     """The first suggestion in its surroundings, and one line of mode, rule and milliseconds.
 
-    `lexer` is a Pygments lexer name for the colours; `where` heads the drawing.
+    `where` heads the drawing.
     """
     suggestion = answer.suggestions[0] if answer.suggestions else None
     parts: list[RenderableType] = [
         Text(where, style="bold"),
-        Padding(_draw_code(text, cursor, suggestion, lexer), (0, 0, 0, 2)),
+        Padding(_draw_code(snapshot, suggestion), (0, 0, 0, 2)),
         _draw_verdict(answer),
     ]
     parts.extend(
@@ -40,19 +39,24 @@ def draw_answer(
     return Padding(Group(*parts), (0, 0, 1, 0))
 
 
-def _draw_code(text: str, cursor: int, suggestion: Suggestion | None, lexer: str) -> Text:
+def _draw_code(snapshot: Snapshot, suggestion: Suggestion | None) -> Text:
+    """Some lines around the cursor with the suggestion in place, coloured as code."""
+    text, cursor = snapshot.buffer.text, snapshot.cursor
     start = suggestion.start if suggestion else cursor
     end = suggestion.end if suggestion else cursor
-    ghost = suggestion.text if suggestion else ""
-    window_start = _nth_line_start_before(text, start, _N_LINES_BEFORE)
-    window_end = _nth_line_end_after(text, end, _N_LINES_AFTER)
-    shown = text[window_start:cursor] + _CURSOR + ghost[cursor - start :] + text[end:window_end]
-    drawn = Syntax(shown, lexer).highlight(shown.expandtabs(4) if "\t" in shown else shown)
-    drawn.rstrip()
-    mark = drawn.plain.find(_CURSOR)
-    drawn.stylize("bold magenta", mark, mark + 1)
-    drawn.stylize(_GHOST_STYLE, mark + 1, mark + 1 + len(ghost) - (cursor - start))
-    return drawn
+    ghost = suggestion.text[cursor - start :] if suggestion else ""
+    before = text[_nth_line_start_before(text, cursor, _N_LINES_BEFORE) : cursor]
+    after = text[end : _nth_line_end_after(text, end, _N_LINES_AFTER)]
+    before, ghost, after = (_plain_lines(part) for part in (before, ghost, after))
+    lexer = Syntax.guess_lexer(snapshot.path, text)
+    drawn = Syntax("", lexer, theme="ansi_dark").highlight(before + ghost + after)
+    drawn.stylize(_GHOST_STYLE, len(before), len(before) + len(ghost))
+    left, right = drawn.divide([len(before)])
+    return Text.assemble(left, (_CURSOR, "bold magenta"), right)
+
+
+def _plain_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").expandtabs(4)
 
 
 def _nth_line_start_before(text: str, offset: int, n_lines: int) -> int:

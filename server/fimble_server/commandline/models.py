@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
-import fimble_model
 from rich.console import Console
 from rich.table import Table
+
+import fimble_model
 
 __all__ = ["list_models"]
 
