@@ -142,8 +142,10 @@ class Reader:
         if found.end() == end and not is_whole:
             return False
         if self._boundary.is_inside_closed:
-            n_closer = _n_closer(self._boundary.language, opener)
-            self._cut_at(found.end() - n_closer, trims=False)
+            closer = _closer_of(self._boundary.language, opener)
+            # A whole middle may also end without the closer: then all of it is inside.
+            n_inside = len(found.group().removesuffix(closer))
+            self._cut_at(n_inside, trims=False)
             return False
         self._is_inside = False
         self._is_first = self._is_line_start = False
@@ -264,14 +266,9 @@ def _is_prelude(lexeme: str) -> bool:
     return lexeme[0] in "@#" or lexeme == "template"
 
 
-def _n_closer(language: Language, opener: str) -> int:
-    for form in language.strings:
-        if form.opener == opener:
-            return len(form.closer)
-    for comment_opener, closer in language.block_comments:
-        if comment_opener == opener:
-            return len(closer)
-    return 0
+def _closer_of(language: Language, opener: str) -> str:
+    closers = {form.opener: form.closer for form in language.strings}
+    return (closers | dict(language.block_comments)).get(opener, "")
 
 
 def _line_limit(text: str, max_lines: int) -> int | None:
