@@ -236,7 +236,7 @@ def _indented_block(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> Bloc
         if header_column < column:
             kind = _header_kind(parsed, start) or BlockKind.OTHER
             return _block(kind, header_column, column)
-    if column == 0 or scan.start == 0:
+    if column == 0 or parsed.tree is None:
         return _block(BlockKind.MODULE, None, column, is_empty=not above and below is None)
     return _block(_kind_by_tree(parsed, line.start), max(0, column - 1), column)
 
@@ -261,7 +261,7 @@ def _documented_body(
     parsed: Parsed, line: Line, scan: Scan, above: list[tuple[int, int]], below: int | None
 ) -> Block | None:
     """The body that holds nothing but the docstring above the cursor, None where there is more."""
-    if len(above) < 2 or scan.last_code is None or scan.last_code[0] is not LexemeKind.STRING:
+    if len(above) < 2 or scan.last_code is None or scan.last_code[0] != LexemeKind.STRING:
         return None
     (docstring, column), (header, header_column) = above[:2]
     kind = _header_kind(parsed, header)
@@ -364,7 +364,7 @@ def _braceless_header(parsed: Parsed, scan: Scan) -> int | None:
         return None
     kind, start, end = scan.last_code
     code = parsed.text[start:end]
-    if not (kind is LexemeKind.CLOSER and code == ")") and code not in ("else", "do"):
+    if not (kind == LexemeKind.CLOSER and code == ")") and code not in ("else", "do"):
         return None
     header = scan.last_pair_start if code == ")" else start
     line_start = parsed.text.rfind("\n", 0, start if header is None else header) + 1

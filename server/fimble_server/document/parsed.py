@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Point, Tree
 
 from fimble_server.document.grammars import try_load_grammar
@@ -16,16 +17,25 @@ from fimble_server.document.languages import Language
 __all__ = ["Parsed", "parse"]
 
 _CHUNK_BYTES = 4096
+_READ_BYTES = 8192
+_MAX_REPORTS = 20  # 100 parser steps each; measured: 1 to 4 ms in all
+_MAX_REPORTS_NOW_AND_THEN = 1_000  # Now and then a hiccup is better than a tree ever older.
+_MAX_AGE_EDITS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parsed:
-    """`tree` is None for languages without a grammar. `source` is the text in UTF-8."""
+    """A text, and its tree where the language has a grammar. `source` is the text in UTF-8.
+
+    Where mending the tree took too long it is the one before, moved along with the edit: whole
+    away from the edit, out of date at it. `age_edits` counts the edits it was only moved along.
+    """
 
     language: Language
     text: str
     source: bytes
     tree: Tree | None
+    age_edits: int = 0
 
     def byte_offset(self, char_offset: int) -> int:
         """Where a character starts in `source`: in `"😀x"`, character 1 starts at byte 4."""
@@ -55,12 +65,45 @@ def parse(language: Language, text: str, previous: Parsed | None = None) -> Pars
     grammar = try_load_grammar(language.grammar_id) if language.grammar_id else None
     if grammar is None:
         return Parsed(language=language, text=text, source=source, tree=None)
-    parser = Parser(grammar)
-    if previous is not None and previous.language is language and previous.tree is not None:
-        tree = parser.parse(source, _edited_tree(previous.tree, previous.source, source))
-    else:
-        tree = parser.parse(source)
-    return Parsed(language=language, text=text, source=source, tree=tree)
+    if previous is None or previous.language is not language or previous.tree is None:
+        tree = Parser(grammar).parse(source)
+        return Parsed(language=language, text=text, source=source, tree=tree)
+    edited = _edited_tree(previous.tree, previous.source, source)
+    is_old = previous.age_edits >= _MAX_AGE_EDITS
+    mended = _try_parse_on(
+        grammar, source, edited, _MAX_REPORTS_NOW_AND_THEN if is_old else _MAX_REPORTS
+    )
+    return Parsed(
+        language=language,
+        text=text,
+        source=source,
+        tree=mended or edited,
+        age_edits=0 if mended or is_old else previous.age_edits + 1,
+    )
+
+
+def _try_parse_on(grammar: Grammar, source: bytes, edited: Tree, max_reports: int) -> Tree | None:
+    """The tree of the new text; None when mending it takes too many steps for one keystroke.
+
+    An opened quote may turn the rest of the file inside out. The bound counts the parser's
+    steps rather than milliseconds, so that the same text gives the same tree.
+    """
+    n_reports = 0
+
+    def read(offset: int, point: Point) -> bytes:
+        del point
+        return source[offset : offset + _READ_BYTES]
+
+    def is_too_long(offset: int, has_error: bool) -> bool:
+        del offset, has_error
+        nonlocal n_reports
+        n_reports += 1
+        return n_reports > max_reports
+
+    try:
+        return Parser(grammar).parse(read, edited, progress_callback=is_too_long)
+    except ValueError:  # The binding's way to say that the callback ended the parse.
+        return None
 
 
 def _encode(text: str) -> bytes:
@@ -85,28 +128,27 @@ def _edited_tree(tree: Tree, old: bytes, new: bytes) -> Tree:
 
 def _n_common_prefix(old: bytes, new: bytes) -> int:
     n_max = min(len(old), len(new))
-    n_same = 0
-    while n_same + _CHUNK_BYTES <= n_max:
-        end = n_same + _CHUNK_BYTES
-        if old[n_same:end] != new[n_same:end]:
-            break
-        n_same = end
-    while n_same < n_max and old[n_same] == new[n_same]:
-        n_same += 1
+    n_same, n_chunk = 0, _CHUNK_BYTES
+    while n_chunk:
+        end = n_same + n_chunk
+        if end <= n_max and old[n_same:end] == new[n_same:end]:
+            n_same = end
+        else:
+            n_chunk //= 2
     while n_same and (_is_inside_character(old, n_same) or _is_inside_character(new, n_same)):
         n_same -= 1
     return n_same
 
 
 def _n_common_suffix(old: bytes, new: bytes, n_max: int) -> int:
-    n_same = 0
-    while n_same + _CHUNK_BYTES <= n_max:
+    n_same, n_chunk = 0, _CHUNK_BYTES
+    while n_chunk:
         end_old, end_new = len(old) - n_same, len(new) - n_same
-        if old[end_old - _CHUNK_BYTES : end_old] != new[end_new - _CHUNK_BYTES : end_new]:
-            break
-        n_same += _CHUNK_BYTES
-    while n_same < n_max and old[-n_same - 1] == new[-n_same - 1]:
-        n_same += 1
+        is_same = old[end_old - n_chunk : end_old] == new[end_new - n_chunk : end_new]
+        if n_same + n_chunk <= n_max and is_same:
+            n_same += n_chunk
+        else:
+            n_chunk //= 2
     while n_same and _is_inside_character(new, len(new) - n_same):
         n_same -= 1
     return n_same

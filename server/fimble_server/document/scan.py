@@ -1,9 +1,8 @@
-"""What stands open at the cursor, found by cutting a window of the text around it into lexemes.
+"""What stands open at the cursor, found by cutting the text around it into lexemes.
 
-Owns the window: where it starts, the brackets, string or comment that are open at the cursor,
-the lines that start a statement, the closers below that match nothing below. The text alone
-decides, because between two keystrokes the tree is broken more often than not; the tree only
-says whether the window starts inside a string or comment.
+Owns the brackets, string or comment that are open at the cursor, the lines that start a
+statement, the closers below that match nothing below. The text decides, because between two
+keystrokes the tree is broken more often than not.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from fimble_server.document.grammars import TEXT_NODES
 from fimble_server.document.languages import Language, Layout
 from fimble_server.document.lexemes import LexemeKind, lexicon_of
 from fimble_server.document.parsed import Parsed
+from fimble_server.document.window import Stretch, stretches_above
 
 __all__ = ["Closer", "Inside", "Opener", "Scan", "scan_above", "scan_below"]
 
-_WINDOW_ABOVE_CHARS = 10_000  # guessed: some 250 lines; a longer body falls back on the tree
+_MAX_HEADER_LINES = 12  # guessed: brackets that are open for longer hold the cursor
 _WINDOW_BELOW_CHARS = 4_000  # guessed: closers further away count as missing
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _PYTHON_STATEMENT = re.compile(r"(?:def|class|return|import|from|while|with|try|raise|@)\b")
@@ -61,33 +60,63 @@ class Scan:
     space: kind, start and end.
     """
 
-    start: int
     inside: Inside | None = None
     opened: list[Opener] = field(default_factory=list)
     lines: list[tuple[int, int]] = field(default_factory=list)
-    last_code: tuple[LexemeKind, int, int] | None = None
+    last_code: tuple[int, int, int] | None = None
     last_comment: tuple[int, int] | None = None
     last_pair_start: int | None = None
 
 
 def scan_above(parsed: Parsed, cursor: int) -> Scan:
-    """Cut the window above the cursor."""
-    start = _window_start(parsed, cursor)
+    """Cut what has to be read above the cursor."""
+    scan = Scan()
+    for stretch in stretches_above(parsed, cursor):
+        if stretch.is_header:
+            _read_header(scan, parsed, stretch)
+        else:
+            _read_body(scan, parsed, stretch.start, cursor)
+    return scan
+
+
+def _read_body(scan: Scan, parsed: Parsed, start: int, cursor: int) -> None:
     segment = parsed.text[start:cursor] + _CUT
-    scan = Scan(start=start, lines=[(start, 0)])
+    scan.lines.append((start, len(scan.opened)))
     match = lexicon_of(parsed.language).structure.match
-    position = 0
-    while position < len(segment) - 1:
+    position, last = 0, len(segment) - 1
+    while position < last:
         found = match(segment, position)
         assert found is not None  # The last alternative matches any character.
-        kind = LexemeKind(found.lastindex or LexemeKind.OTHER)
+        kind = found.lastindex or LexemeKind.OTHER
         end = found.end()
-        if end == len(segment) and kind in (LexemeKind.STRING, LexemeKind.COMMENT):
+        if end > last and (kind == LexemeKind.STRING or kind == LexemeKind.COMMENT):
             scan.inside = _try_inside(parsed.language, found.group(), kind, start + position)
             break
-        _take(scan, parsed, kind, start + position, start + min(end, len(segment) - 1))
+        _take(scan, parsed, kind, start + position, start + (end if end < last else last))
         position = end
-    return scan
+
+
+def _read_header(scan: Scan, parsed: Parsed, stretch: Stretch) -> None:
+    """Read a header's line, and on to where the brackets it opens are closed, if that is near."""
+    scan.lines.append((stretch.start, len(scan.opened)))
+    match = lexicon_of(parsed.language).structure.match
+    n_opened, n_lines, position = len(scan.opened), 0, stretch.start
+    after_line: list[Opener] | None = None
+    while position < stretch.end:
+        found = match(parsed.text, position, stretch.end)
+        assert found is not None
+        kind = found.lastindex or LexemeKind.OTHER
+        if kind == LexemeKind.NEWLINE:
+            n_lines += 1
+            after_line = after_line if after_line is not None else list(scan.opened)
+            if all(opener.character == "{" for opener in scan.opened[n_opened:]):
+                return
+            if n_lines > _MAX_HEADER_LINES:
+                break
+        _take(scan, parsed, kind, position, found.end())
+        position = found.end()
+    if after_line is not None:  # The brackets hold the cursor: what follows in them is skipped.
+        scan.opened = after_line
 
 
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
@@ -112,30 +141,14 @@ def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: in
     return closers
 
 
-def _window_start(parsed: Parsed, cursor: int) -> int:
-    if cursor <= _WINDOW_ABOVE_CHARS:
-        return 0
-    start = parsed.text.find("\n", cursor - _WINDOW_ABOVE_CHARS, cursor) + 1
-    if start == 0:
-        return cursor - _WINDOW_ABOVE_CHARS
-    node = parsed.node_at(start)
-    outermost = None
-    while node is not None and node.type in TEXT_NODES:
-        outermost, node = node, node.parent
-    if outermost is None:
-        return start
-    end = parsed.char_offset(outermost.end_byte)
-    return end if parsed.char_offset(outermost.start_byte) < start and end <= cursor else start
-
-
-def _take(scan: Scan, parsed: Parsed, kind: LexemeKind, start: int, end: int) -> None:
-    if kind is LexemeKind.NEWLINE:
+def _take(scan: Scan, parsed: Parsed, kind: int, start: int, end: int) -> None:
+    if kind == LexemeKind.NEWLINE:
         _start_line(scan, parsed, end)
         return
-    if kind is LexemeKind.COMMENT:
+    if kind == LexemeKind.COMMENT:
         scan.last_comment = (start, end)
         return
-    if kind is LexemeKind.OTHER:
+    if kind == LexemeKind.OTHER:
         piece = parsed.text[start:end]
         end = start + len(piece.rstrip(" \t\r\f"))
         if end <= start:
@@ -144,14 +157,14 @@ def _take(scan: Scan, parsed: Parsed, kind: LexemeKind, start: int, end: int) ->
         if ";" in piece:
             scan.last_pair_start = None
     scan.last_code = (kind, start, end)
-    if kind is LexemeKind.OPENER:
+    if kind == LexemeKind.OPENER:
         character = parsed.text[start]
         header = scan.last_pair_start if character == "{" else None
         scan.opened.append(
             Opener(character=character, offset=start, header=start if header is None else header)
         )
         scan.last_pair_start = None if character == "{" else scan.last_pair_start
-    elif kind is LexemeKind.CLOSER:
+    elif kind == LexemeKind.CLOSER:
         _close(scan, parsed.text[start])
 
 
@@ -188,12 +201,12 @@ def _n_blanks(text: str, offset: int) -> int:
     return end - offset
 
 
-def _try_inside(language: Language, text: str, kind: LexemeKind, start: int) -> Inside | None:
-    if kind is LexemeKind.COMMENT:
+def _try_inside(language: Language, text: str, kind: int, start: int) -> Inside | None:
+    if kind == LexemeKind.COMMENT:
         openers = [opener for opener, _ in language.block_comments] + list(language.line_comments)
     else:
         openers = [form.opener for form in language.strings]
     opener = next((opener for opener in openers if text.startswith(opener)), None)
     if opener is None:  # A regular expression or a character: short, and soon over.
         return None
-    return Inside(start=start, opener=opener, is_comment=kind is LexemeKind.COMMENT)
+    return Inside(start=start, opener=opener, is_comment=kind == LexemeKind.COMMENT)

@@ -155,7 +155,7 @@ def _above(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> Above:
     if scan.last_comment and _is_line_above(text, scan.last_comment, cursor):
         return Above.COMMENT
     if scan.last_code and _is_line_above(text, scan.last_code[1:], cursor):
-        is_string = scan.last_code[0] is LexemeKind.STRING
+        is_string = scan.last_code[0] == LexemeKind.STRING
         is_python = parsed.language.layout is Layout.INDENTATION
         return Above.DOCSTRING if is_string and is_python else Above.CODE
     before = line_at(text, line.start - 1)
