@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fimble_model.engine.protocol import FinishReason
+from fimble_server.completion.looping import find_loop
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
@@ -18,8 +19,6 @@ from fimble_server.completion.stopping import MiddleStop
 __all__ = ["CUTS", "Material", "cut_middle"]
 
 _MIN_TELLING_CHARS = 4
-_MAX_LOOP_LINES = 4
-_MIN_LOOP_ROUNDS = 3
 _MAX_LINES_BELOW = 12
 # What no program text holds: control characters but tab and line feed, halves of characters, and
 # the mark of bytes that were none.
@@ -86,27 +85,16 @@ def _cut_at_end(middle: str, material: Material) -> int:
 
 
 def _cut_loop(middle: str, material: Material) -> int:
-    """Where a few lines begin to repeat: one round of them stays.
-
-    The first line has its indentation left of the cursor, so all are compared without theirs.
-    """
+    """Where it begins to repeat itself: one round stays. A row that ended is read by lines."""
     del material
-    lines = middle.split("\n")
-    texts = [line.strip() for line in lines]
-    for first in range(len(lines)):
-        for n_lines in range(1, min(_MAX_LOOP_LINES, (len(lines) - first) // 2) + 1):
-            if _n_rounds(texts[first:], n_lines) >= _MIN_LOOP_ROUNDS:
-                return len("\n".join(lines[: first + n_lines]))
-    return len(middle)
-
-
-def _n_rounds(texts: list[str], n_lines: int) -> int:
-    """How often the first `n_lines` stand there in a row."""
-    block = texts[:n_lines]
-    n_rounds = 1
-    while any(block) and texts[n_rounds * n_lines :][:n_lines] == block:
-        n_rounds += 1
-    return n_rounds
+    line_end = middle.find("\n")
+    while line_end >= 0:
+        n_kept = find_loop(middle[: line_end + 1])
+        if n_kept is not None:
+            return n_kept
+        line_end = middle.find("\n", line_end + 1)
+    n_kept = find_loop(middle + "\n")
+    return len(middle) if n_kept is None else n_kept
 
 
 def _cut_repeated_below(middle: str, material: Material) -> int:

@@ -25,6 +25,8 @@ from fimble_model.engine.protocol import (
     Sampling,
     TextCodec,
 )
+from fimble_model.engine.stopping import FirstOf
+from fimble_server.completion.looping import StopInLoop
 from fimble_server.completion.overlap import is_only_closers
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
@@ -137,7 +139,7 @@ def build_requests(laid_out: LaidOut, plan: Plan, budget: PromptBudget) -> tuple
             request_id=RequestId(str(index)),
             prompt=laid_out.prompt,
             max_new_tokens=budget.n_new_tokens,
-            stop=plan.stop,
+            stop=FirstOf((StopInLoop(), plan.stop)),
             sampling=Sampling()
             if index == 0
             else Sampling(temperature=0.8, top_p=0.95, seed=index),
