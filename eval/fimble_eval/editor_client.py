@@ -62,10 +62,13 @@ class EditorClient:
         self._language_id = language_id
         self._version = 0
         self._client = LanguageClient("fimble-eval", "1")
+        self._client.feature("didChangeStatus")(lambda note: None)
+        self._drain: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         command = ("-P", "-m", "fimble_server", "serve", *self._arguments)
         await self._client.start_io(sys.executable, *command)
+        self._drain = asyncio.create_task(_drain(self._process))
         await self._client.initialize_async(
             types.InitializeParams(capabilities=_CLIENT_CAPABILITIES)
         )
@@ -81,13 +84,18 @@ class EditorClient:
         await self._client.shutdown_async(None)
         self._client.exit(None)
         await asyncio.wait_for(self._client.stop(), timeout=10)  # type: ignore[no-untyped-call]  # Theirs.
+        await self._drain
 
     @property
     def server_process_id(self) -> int:
         """The server's process, for reading its memory."""
+        return self._process.pid
+
+    @property
+    def _process(self) -> asyncio.subprocess.Process:
         process = self._client._server  # The client library keeps it private.
-        assert process is not None
-        return process.pid
+        assert process is not None, "the server was started"
+        return process
 
     def open(self, text: str) -> None:
         """Open the file with this text."""
@@ -159,3 +167,10 @@ class EditorClient:
         line_start = self.text.rfind("\n", 0, offset) + 1
         n_utf16 = len(self.text[line_start:offset].encode("utf-16-le")) // 2
         return types.Position(line=line, character=n_utf16)
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Read the server's log away: a full pipe would stop it in the middle of a line."""
+    assert process.stderr is not None, "the client library pipes it"
+    while await process.stderr.read(2**16):
+        pass

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from fimble_server import __version__
 from fimble_server.errors import FimbleError
-from fimble_server.settings import Settings
 from fimble_server.settings_layers import (
     SettingsLayer,
     load_settings_file,
@@ -66,15 +65,35 @@ def _root(
     """Code completion with the model inside: nothing leaves this machine."""
 
 
-def _read_settings(config: Path | None, model: str | None) -> Settings:
-    """Defaults, then the settings file, then the command line."""
-    layers = []
+def _read_layers(config: Path | None, model: str | None) -> list[SettingsLayer]:
+    """The settings file, then the command line."""
+    layers: list[SettingsLayer] = []
     path = config or settings_file_path(os.environ, Path.home())
     if config is not None or path.exists():
         layers.append(load_settings_file(path))
     if model is not None:
         layers.append(SettingsLayer(source="the command line", values={"model": {"name": model}}))
-    return merge_settings(layers)
+    return layers
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp:HOST:PORT|unix:PATH", help="Serve many editors there, not over stdio."
+        ),
+    ] = None,
+    stdio: Annotated[  # Editors append it; stdio is what happens anyway.
+        bool, typer.Option("--stdio", help="Serve one editor over stdin and stdout (default).")
+    ] = False,
+    model: ModelOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run the language server."""
+    from fimble_server.cli_serve import serve as run_server
+
+    raise typer.Exit(run_server(layers=_read_layers(config, model), listen=listen))
 
 
 @app.command()
@@ -95,7 +114,7 @@ def complete(
         options=CompleteOptions(
             as_json=as_json, explain=explain, n_candidates=candidates, is_invoked=invoke
         ),
-        settings=_read_settings(config, model),
+        settings=merge_settings(_read_layers(config, model)),
         console=Console(),
     )
 
@@ -111,7 +130,7 @@ def check(
 
     console = Console()
     all_ok, entries = True, []
-    for finding in examine(_read_settings(config, model).model):
+    for finding in examine(merge_settings(_read_layers(config, model)).model):
         all_ok = all_ok and finding.ok
         entries.append(finding.to_dict())
         if not as_json:
