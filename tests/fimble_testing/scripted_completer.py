@@ -62,11 +62,16 @@ class ScriptedCompleter:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[Snapshot] = field(default_factory=list)
     limits: list[Limits] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     n_waiting: int = 0
     n_cancelled: int = 0
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    def forget(self, owner: str) -> None:
+        """See `CompleterPort`."""
+        self.forgotten.append(owner)
 
     async def complete(self, snapshot: Snapshot, limits: Limits) -> Answer | None:
         """See `CompleterPort`."""

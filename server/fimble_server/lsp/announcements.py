@@ -22,6 +22,7 @@ __all__ = ["Announcements", "ClientPort"]
 log = logging.getLogger(__name__)
 
 _PROGRESS_TOKEN = "fimble/loading"
+_LEAST_STEP_PERCENT = 5
 
 
 class ClientPort(Protocol):
@@ -132,7 +133,7 @@ class _LoadingProgress:
 
     def take(self, progress: LoadProgress | None) -> None:
         """How far loading has come, where that is known."""
-        if progress is None or progress == self._latest:
+        if progress is None or not self._is_news(progress):
             return
         self._latest = progress
         if self._has_begun:
@@ -141,6 +142,12 @@ class _LoadingProgress:
                     message=progress.message, percentage=_percent(progress)
                 )
             )
+
+    def _is_news(self, progress: LoadProgress) -> bool:
+        """A new word, or a step that shows: some editors draw every report."""
+        if self._latest is None or progress.message != self._latest.message:
+            return True
+        return _percent(progress) - _percent(self._latest) >= _LEAST_STEP_PERCENT
 
     def end(self) -> None:
         """Loading is over, well or badly."""

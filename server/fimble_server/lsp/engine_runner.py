@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fimble_model import LoadProgress
-from fimble_model.engine.protocol import Clock, Engine
+from fimble_model.engine.protocol import Clock, Engine, ModelInfo
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
@@ -102,6 +102,7 @@ class EngineRunner:
         waiting = (*self._waiting, *(self._jobs.tickets if self._jobs is not None else ()))
         self._jobs, self._error, self._waiting = None, None, []
         self._report(EngineStatus(state=EngineState.LOADING))
+        started_ms = self._clock.now_ms()
         try:
             engine = build(self._report_progress)
         except FimbleError as error:
@@ -111,6 +112,7 @@ class EngineRunner:
             self._fail(_load_fault(error), waiting)
         else:
             self._jobs = EngineJobs(engine=engine, clock=self._clock, settle=self._settle)
+            _log_ready(engine.model, self._clock.now_ms() - started_ms)
             self._report(EngineStatus(state=EngineState.READY, model=engine.model))
             for ticket in waiting:
                 self._jobs.start(ticket)
@@ -128,6 +130,7 @@ class EngineRunner:
                 self._fail(_step_fault(error), ())
 
     def _fail(self, error: FimbleError, waiting: tuple[Ticket, ...]) -> None:
+        log.error("no model: %s", error)
         self._error = error
         self._report(EngineStatus(state=EngineState.FAILED, error=error))
         for ticket in waiting:
@@ -135,6 +138,17 @@ class EngineRunner:
 
     def _report_progress(self, progress: LoadProgress) -> None:
         self._report(EngineStatus(state=EngineState.LOADING, progress=progress))
+
+
+def _log_ready(model: ModelInfo, load_ms: float) -> None:
+    log.info(
+        "model=%s device=%s dtype=%s parameters=%d load_ms=%.0f",
+        model.name,
+        model.device,
+        model.dtype,
+        model.n_parameters,
+        load_ms,
+    )
 
 
 def _load_fault(error: Exception) -> FimbleError:

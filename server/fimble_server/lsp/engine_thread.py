@@ -39,7 +39,7 @@ class EngineThread:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._numbers = itertools.count(1)
         self._newest: dict[str, Ticket] = {}
-        self._listeners: list[StatusListener] = []
+        self._listeners: dict[object, StatusListener] = {}
         self._status = EngineStatus()
         self._thread: threading.Thread | None = None
 
@@ -52,6 +52,11 @@ class EngineThread:
     def model(self) -> ModelInfo | None:
         """What is loaded; None while it loads or after it failed to."""
         return self._status.model
+
+    @property
+    def has_started(self) -> bool:
+        """True once a model was asked for, and torch may be in the process."""
+        return self._thread is not None
 
     def load(self, build: BuildEngine) -> None:
         """Run `build` on the thread and use what it makes, in place of any engine before.
@@ -73,8 +78,13 @@ class EngineThread:
 
     def listen(self, listener: StatusListener) -> Callable[[], None]:
         """Call `listener` at every change of the status; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        key = object()
+        self._listeners[key] = listener
+
+        def stop() -> None:
+            self._listeners.pop(key, None)
+
+        return stop
 
     async def generate(self, job: Job) -> Generation | None:
         """Run a job to its end. None when a newer job of its owner replaced it.
@@ -119,7 +129,7 @@ class EngineThread:
 
     def _set_status(self, status: EngineStatus) -> None:
         self._status = status
-        for listener in tuple(self._listeners):
+        for listener in tuple(self._listeners.values()):
             listener(status)
 
     def _on_loop(self, callback: Callable[..., None], *arguments: object) -> None:

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 # Guessed: as many as one cycles through before typing on.
 _N_CANDIDATES = 3
+# Ghost text and menu entries of one file do not replace each other: editors ask for both.
+_METHODS = ("inline", "menu")
 _session_numbers = itertools.count(1)
 
 
@@ -95,9 +97,9 @@ class Session:
     def start(self) -> None:
         """The client is ready: it may be spoken to, and the model may load."""
         self.started.set()
+        self._want_model()
         self._announcements.take_engine_status(self._house.host.thread.status)
         self._announcements.start(shows_progress=self._shows_progress)
-        self._want_model()
 
     def end(self) -> None:
         """The client is gone, or about to go. Twice is harmless."""
@@ -119,7 +121,8 @@ class Session:
 
     def close(self, params: types.DidCloseTextDocumentParams) -> None:
         """A file was closed: its requests are nobody's any more."""
-        self._suggesting.forget(params.text_document.uri)
+        for method in _METHODS:
+            self._suggesting.forget(self._owner(method, params.text_document.uri))
         self._buffers.close(params.text_document.uri)
 
     async def suggest_inline(
@@ -178,7 +181,7 @@ class Session:
         if opened.buffer.language_id in completion.disabled_languages:
             return None
         return Snapshot(
-            owner=f"{self._number} {method} {opened.buffer.uri}",
+            owner=self._owner(method, uri),
             buffer=opened.buffer,
             cursor=convert.cursor_from_lsp(opened.buffer, position, self._unit),
             trigger=trigger,
@@ -190,6 +193,10 @@ class Session:
             n_candidates=_N_CANDIDATES if trigger is Trigger.INVOKED else 1,
             path=unquote(urlsplit(opened.buffer.uri).path),
         )
+
+    def _owner(self, method: str, uri: str) -> str:
+        """The name under which a file's requests replace each other, among all sessions."""
+        return f"{self._number} {method} {unquote(uri)}"
 
     async def _answer(self, snapshot: Snapshot) -> Fitting | None:
         fitting = await self._suggesting.answer(snapshot, self.settings.completion)
@@ -253,7 +260,9 @@ class Session:
 
     def explain(self, params: object) -> dict[str, object] | None:
         """The answer to `fimble/explain`: why the last request of a file ended as it did."""
-        return self._suggesting.explanation_of(focus_from_lsp(params))
+        uri = focus_from_lsp(params)
+        found = (self._suggesting.explanation_of(self._owner(each, uri)) for each in _METHODS)
+        return next((explanation for explanation in found if explanation is not None), None)
 
     def _take_settings(self, *, initial: SettingsLayer, changed: SettingsLayer) -> None:
         """Make a new tree of all layers, or raise `SettingsError` and leave the old one."""

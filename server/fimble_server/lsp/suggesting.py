@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
-from urllib.parse import unquote
 
 from fimble_server.completion.answer import Answer, Suggestion
 from fimble_server.completion.plan import Limits
@@ -46,6 +45,10 @@ class CompleterPort(Protocol):
 
     async def complete(self, snapshot: Snapshot, limits: Limits) -> Answer | None:
         """The answer; None where a newer request of the snapshot's owner replaced it."""
+        ...
+
+    def forget(self, owner: str) -> None:
+        """Keep nothing of an owner."""
         ...
 
 
@@ -97,15 +100,17 @@ class Suggesting:
         self._note(number, snapshot, answer, fitting)
         return fitting
 
-    def explanation_of(self, uri: str) -> dict[str, object] | None:
-        """Why the last request of a file ended as it did; None where there was none."""
-        return self._explanations.get(unquote(uri))
+    def explanation_of(self, owner: str) -> dict[str, object] | None:
+        """Why an owner's last request ended as it did; None where there was none."""
+        return self._explanations.get(owner)
 
-    def forget(self, uri: str) -> None:
-        """A file is closed: cancel what runs for it."""
-        self._explanations.pop(unquote(uri), None)
-        for owner in [owner for owner in self._running if owner.endswith(f" {uri}")]:
-            self._running[owner].cancel()
+    def forget(self, owner: str) -> None:
+        """A file is closed: cancel what runs for it, which answers it, and keep nothing of it."""
+        running = self._running.get(owner)
+        if running is not None:
+            running.cancel()
+        self._explanations.pop(owner, None)
+        self._completer.forget(owner)
 
     def end(self) -> None:
         """The client is gone: cancel whatever runs."""
@@ -124,7 +129,7 @@ class Suggesting:
 
     def _note(self, number: int, snapshot: Snapshot, answer: Answer, fitting: Fitting) -> None:
         """Log the request by its numbers, and keep why it ended as it did."""
-        self._explanations[unquote(snapshot.buffer.uri)] = explain_answer(
+        self._explanations[snapshot.owner] = explain_answer(
             answer, n_shown=len(fitting.suggestions)
         )
         tokens, timing, plan = answer.tokens, answer.timing, answer.plan

@@ -39,10 +39,10 @@ async def serve_stdio(house: SessionHouse) -> bool:
 
 async def serve_sockets(
     address: Address, house: SessionHouse, *, on_ready: Callable[[str], None]
-) -> None:
+) -> bool:
     """Serve every client that connects, until cancelled. `on_ready` hears the address's name.
 
-    Raises `FimbleError` where the address cannot be had.
+    Returns True, for no client's end is ours. Raises `FimbleError` where the address cannot be had.
     """
     connections: set[asyncio.Task[object]] = set()
 
@@ -62,6 +62,7 @@ async def serve_sockets(
     try:
         on_ready(_name_of(address, server))
         await server.serve_forever()
+        return True
     finally:
         for task in tuple(connections):
             task.cancel()
