@@ -24,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from fimble_model.errors import FimbleError
 from fimble_model.training.pretraining import Progress as TrainingProgress
@@ -140,10 +141,9 @@ def samples(
     for _ in range(count):
         sample = maker.make(rng.choice(texts), rng, n_tokens=256)
         console.rule(f"{sample.layout.value}, {len(sample.token_ids)} tokens")
-        console.print(sample.prefix, end="", markup=False, highlight=False)
         style = "default" if sample.layout is Layout.PLAIN else "reverse"
-        console.print(sample.middle, end="", markup=False, highlight=False, style=style)
-        console.print(sample.suffix, markup=False, highlight=False, style="dim")
+        shown = Text.assemble(sample.prefix, (sample.middle, style), (sample.suffix, "dim"))
+        console.print(shown, soft_wrap=True)
 
 
 @app.command()
@@ -155,7 +155,11 @@ def train(
     seed: SeedOption = 0,
     compiled: CompileOption = True,
 ) -> None:
-    """Train; interrupt it and run it again to go on."""
+    """Train; interrupt it and run it again to go on.
+
+    On a machine that does other work too, one thread loses less than two that wait for each
+    other, and OMP_WAIT_POLICY=PASSIVE keeps the waiting cheap.
+    """
     torch.set_num_threads(threads)
     workshop = _workshop(work, model)
     time_s = workshop.recipe.time_s if minutes is None else minutes * 60

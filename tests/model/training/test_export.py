@@ -49,7 +49,7 @@ def test_transformers_computes_the_same_logits(
         warnings.simplefilter("ignore")  # transformers deprecates parts of itself on import
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         stock_tokenizer = AutoTokenizer.from_pretrained(folder)
     text = "def count_total(total, path=3):\n    return total\n"
     token_ids = tokenizer.encode(text, add_special_tokens=False).ids
