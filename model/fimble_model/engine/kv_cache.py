@@ -21,8 +21,12 @@ from fimble_model.network.tiles import BLOCK_SLOTS
 __all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvRow"]
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
-# Whole blocks of slots, as `attend_cached` reads them.
-_LEAST_CAPACITY_TOKENS = 4 * BLOCK_SLOTS
+_LEAST_CAPACITY_TOKENS = 256
+
+
+def _whole_blocks(n_tokens: int) -> int:
+    """At least `n_tokens` slots, in the blocks that `attend_cached` reads."""
+    return -(-n_tokens // BLOCK_SLOTS) * BLOCK_SLOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +47,10 @@ class KvLayout:
         return n_numbers * torch.empty((), dtype=self.dtype).element_size()
 
     def capacity_for(self, n_tokens: int) -> int:
-        """Slots to allocate: grows by doubling, so that a growing row is copied seldom."""
+        """Slots to allocate: a quarter more than asked, so that a growing row is copied seldom."""
         assert n_tokens <= self.max_tokens, "a row longer than the context"
-        capacity = _LEAST_CAPACITY_TOKENS
-        while capacity < n_tokens:
-            capacity *= 2
-        return min(capacity, -(-self.max_tokens // BLOCK_SLOTS) * BLOCK_SLOTS)
+        wanted = max(_LEAST_CAPACITY_TOKENS, n_tokens + n_tokens // 4)
+        return _whole_blocks(min(wanted, self.max_tokens))
 
 
 class KvRow:
