@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -41,7 +41,7 @@ def load_checkpoint(path: Path) -> dict[str, object]:
     """The state in one file. Raises `CheckpointError` where it is not whole."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
         raise CheckpointError(
             expected=f"a whole training checkpoint in {path.name}",
             found=f"a damaged one ({type(error).__name__})",
