@@ -52,7 +52,8 @@ def _find_lines(middle: str) -> int | None:
 
 
 def _find_chars(middle: str) -> int | None:
-    """A few characters of one line again and again, at the middle's end."""
+    """A few characters of the last line that is not empty again and again, at its end."""
+    middle = middle.rstrip("\n")
     line = middle[middle.rfind("\n") + 1 :]
     for n_chars in range(1, min(_MAX_ROUND_CHARS, len(line) // 2) + 1):
         n_least = _MAX_RULER_CHARS if n_chars == 1 else _MIN_LOOP_CHARS
