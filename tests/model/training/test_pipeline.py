@@ -106,6 +106,9 @@ def test_one_command_goes_from_packages_to_a_model_folder(tmp_path: Path, texts:
         assert fact in card
     assert "gamma" not in card
 
+    shown = CliRunner().invoke(app, ["samples", "--work", str(work), "--model", "tiny"])
+    assert shown.output.count(" tokens ") == 5
+
     # Everything is done already: a second call only measures again.
     checkpoints = sorted((work / "tiny" / "checkpoints").iterdir())
     result = CliRunner().invoke(app, command, catch_exceptions=False)
