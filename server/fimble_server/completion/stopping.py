@@ -79,12 +79,19 @@ def build_stop(
         is_inside_closed=_is_inside_closed(facts),
         right_sign=right[:1] if right[:1] in (";", ",", ":") else "",
         forbidden_clauses=_forbidden_clauses(facts),
-        may_begin_clause=facts.is_after_brace if is_braces else facts.is_line_blank,
+        may_begin_clause=_may_begin_clause(facts),
         is_header=facts.is_header,
-        includes_closer=includes_closer and is_braces and not block.has_closer,
+        includes_closer=includes_closer and block.opener is not None and not block.has_closer,
         has_let_else=is_let,
     )
     return MiddleStop(boundary=boundary)
+
+
+def _may_begin_clause(facts: SyntaxFacts) -> bool:
+    """True where the cursor is past a body and its `else` or the like is not written yet."""
+    is_braces = facts.language.layout is Layout.BRACES
+    is_past_body = facts.is_after_brace if is_braces else facts.is_line_blank
+    return is_past_body and facts.word_right not in facts.language.clauses
 
 
 def _forbidden_clauses(facts: SyntaxFacts) -> frozenset[str]:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from fimble_server.document.languages import Language, StringForm
 
-__all__ = ["TAB_COLUMNS", "LexemeKind", "Lexicon", "lexicon_of", "n_columns"]
+__all__ = ["TAB_COLUMNS", "LexemeKind", "Lexicon", "column_at", "lexicon_of", "n_columns"]
+
+_INDENT = re.compile(r"[ \t\f]*")
 
 TAB_COLUMNS = 8  # As Python's tokenizer counts; only comparisons between lines matter.
 
@@ -54,6 +56,13 @@ def n_columns(whitespace: str) -> int:
     (4, 8, 8)
     """
     return len(whitespace.expandtabs(TAB_COLUMNS)) if "\t" in whitespace else len(whitespace)
+
+
+def column_at(text: str, offset: int) -> int:
+    """How far the line that holds an offset is indented."""
+    start = text.rfind("\n", 0, offset) + 1
+    found = _INDENT.match(text, start)
+    return n_columns(found.group()) if found else 0
 
 
 def _rest_of_string(form: StringForm) -> str:

@@ -11,13 +11,13 @@ import re
 from dataclasses import dataclass, field
 
 from fimble_server.document.languages import Language, Layout
-from fimble_server.document.lexemes import LexemeKind, lexicon_of
+from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed
 from fimble_server.document.window import Stretch, stretches_above
 
 __all__ = ["Closer", "Inside", "Opener", "Scan", "scan_above", "scan_below"]
 
-_MAX_HEADER_LINES = 12  # guessed: brackets that are open for longer hold the cursor
+_MAX_HEADER_LINES = 60  # guessed: brackets that are open for longer hold the cursor
 _WINDOW_BELOW_CHARS = 4_000  # guessed: closers further away count as missing
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _PYTHON_STATEMENT = re.compile(r"(?:def|class|return|import|from|while|with|try|raise|@)\b")
@@ -36,7 +36,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opener:
-    """A bracket that is open at the cursor. `header` is where the line of its header is."""
+    """A bracket that is open at the cursor. `header` is an offset in its header's first line."""
 
     character: str
     offset: int
@@ -109,7 +109,7 @@ def _read_header(scan: Scan, parsed: Parsed, stretch: Stretch) -> None:
         if kind == LexemeKind.NEWLINE:
             n_lines += 1
             after_line = after_line if after_line is not None else list(scan.opened)
-            if all(opener.character == "{" for opener in scan.opened[n_opened:]):
+            if _is_header_read(parsed.language, scan.opened[n_opened:]):
                 return
             if n_lines > _MAX_HEADER_LINES:
                 break
@@ -117,6 +117,12 @@ def _read_header(scan: Scan, parsed: Parsed, stretch: Stretch) -> None:
         position = found.end()
     if after_line is not None:  # The brackets hold the cursor: what follows in them is skipped.
         scan.opened = after_line
+
+
+def _is_header_read(language: Language, opened: list[Opener]) -> bool:
+    if language.layout is Layout.INDENTATION:
+        return not opened
+    return bool(opened) and opened[-1].character == "{"
 
 
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
@@ -160,9 +166,9 @@ def _take(scan: Scan, parsed: Parsed, kind: int, start: int, end: int) -> None:
     if kind == LexemeKind.OPENER:
         character = parsed.text[start]
         header = scan.last_pair_start if character == "{" else None
-        scan.opened.append(
-            Opener(character=character, offset=start, header=start if header is None else header)
-        )
+        if header is None or column_at(parsed.text, start) < column_at(parsed.text, header):
+            header = start
+        scan.opened.append(Opener(character=character, offset=start, header=header))
         scan.last_pair_start = None if character == "{" else scan.last_pair_start
     elif kind == LexemeKind.CLOSER:
         _close(scan, parsed.text[start])

@@ -10,15 +10,11 @@ import enum
 import re
 from dataclasses import dataclass
 
-from fimble_server.document.blocks import (
-    Block,
-    Line,
-    enclosing_block,
-    is_block_brace,
-    line_at,
-)
+from fimble_server.document.blocks import Block, Line, build_block, line_at
+from fimble_server.document.braces import braced_block, innermost_brace, is_block_brace
+from fimble_server.document.indentation import indented_block
 from fimble_server.document.languages import BlockKind, Language, Layout
-from fimble_server.document.lexemes import LexemeKind
+from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed, parse
 from fimble_server.document.scan import Closer, Inside, Scan, scan_above, scan_below
 
@@ -26,6 +22,8 @@ __all__ = ["Above", "Parsed", "SyntaxFacts", "inspect", "parse"]
 
 _WORD = re.compile(r"\w+")
 _MODIFIERS = frozenset({"async", "pub", "export", "static", "default", "public", "private"})
+_BLANKS = (LexemeKind.NEWLINE, LexemeKind.SPACE, LexemeKind.COMMENT)
+_MAX_CHARS_RIGHT = 500  # guessed: an `else` is not further away
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -48,6 +46,7 @@ class SyntaxFacts:
     the cursor. `is_below_blank` says that nothing stands on the line after the cursor's.
     `is_header` says that the cursor's line begins with a word that opens a block,
     `is_after_brace` that the last code left of or above the cursor is a closing brace.
+    `word_right` is the word that the code right of or below the cursor begins with, if any.
     In `print(len("😀<|>"))` the open brackets are `((`, and both are closed on the right.
     """
 
@@ -65,6 +64,7 @@ class SyntaxFacts:
     is_below_blank: bool
     is_header: bool
     is_after_brace: bool
+    word_right: str
 
     @property
     def is_line_blank(self) -> bool:
@@ -83,7 +83,7 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
     line = line_at(text, cursor)
     scan = scan_above(parsed, cursor)
     closers = _closers(parsed, cursor, scan)
-    block = enclosing_block(parsed, cursor, line, scan, closers)
+    block = _enclosing_block(parsed, cursor, line, scan, closers)
     brackets = _statement_brackets(parsed, scan)
     below = line_at(text, min(len(text), text.find("\n", cursor) + 1 or len(text)))
     return SyntaxFacts(
@@ -101,6 +101,33 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
         is_below_blank=not (below.left + below.right).strip(),
         is_header=_is_header(parsed.language, line),
         is_after_brace=_is_after_brace(text, scan),
+        word_right=_word_right(parsed, cursor),
+    )
+
+
+def _enclosing_block(
+    parsed: Parsed, cursor: int, line: Line, scan: Scan, closers: list[Closer]
+) -> Block:
+    is_indented = parsed.language.layout is Layout.INDENTATION
+    brace_index = None if is_indented else innermost_brace(parsed, scan)
+    n_block_brackets = 0 if brace_index is None else brace_index + 1
+    if line.is_blank and len(scan.opened) > n_block_brackets:
+        return _bracket_block(parsed, cursor, scan, closers)
+    if is_indented:
+        return indented_block(parsed, cursor, line, scan)
+    return braced_block(parsed, cursor, line, scan, closers)
+
+
+def _bracket_block(parsed: Parsed, cursor: int, scan: Scan, closers: list[Closer]) -> Block:
+    opener = scan.opened[-1]
+    column = column_at(parsed.text, opener.offset)
+    return build_block(
+        BlockKind.BRACKETS,
+        column,
+        column,
+        opener=opener.offset,
+        has_closer=bool(closers),
+        is_empty=not parsed.text[opener.offset + 1 : cursor].strip(),
     )
 
 
@@ -123,13 +150,7 @@ def _may_close(text: str, header: int, closer: int, cursor: int) -> bool:
     """A closer that is indented less than its header's line belongs to another block."""
     if "\n" not in text[cursor:closer]:
         return True
-    return _column(text, closer) >= _column(text, header)
-
-
-def _column(text: str, offset: int) -> int:
-    line = line_at(text, offset)
-    whole = line.left + line.right
-    return len(whole.expandtabs()) - len(whole.expandtabs().lstrip())
+    return column_at(text, closer) >= column_at(text, header)
 
 
 def _statement_brackets(parsed: Parsed, scan: Scan) -> str:
@@ -191,3 +212,13 @@ def _is_header(language: Language, line: Line) -> bool:
 
 def _is_after_brace(text: str, scan: Scan) -> bool:
     return scan.last_code is not None and text[scan.last_code[1]] == "}"
+
+
+def _word_right(parsed: Parsed, cursor: int) -> str:
+    lexeme = lexicon_of(parsed.language).lexeme
+    position, limit = cursor, min(len(parsed.text), cursor + _MAX_CHARS_RIGHT)
+    while position < limit and (found := lexeme.match(parsed.text, position, limit)):
+        if found.lastindex not in _BLANKS:
+            return found.group() if found.lastindex == LexemeKind.WORD else ""
+        position = found.end()
+    return ""
