@@ -44,7 +44,7 @@ class RawClient:
         self._reader = reader
         self._writer = writer
         self._next_id = 1
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._waiting: dict[object, asyncio.Future[Any]] = {}
         self._arrived = asyncio.Event()
         self.messages: list[Json] = []
         self.n_answers: Counter[object] = Counter()
@@ -160,7 +160,7 @@ class RawClient:
         self.messages.append(message)
         if "method" not in message:
             self.n_answers[message["id"]] += 1
-            future = self._waiting.pop(message["id"], None) if message["id"] else None
+            future = self._waiting.pop(message["id"], None)
             if future is not None and not future.done():
                 if "error" in message:
                     future.set_exception(RpcError(message["error"]))

@@ -122,7 +122,7 @@ class FimbleProtocol(LanguageServerProtocol):
         elif "id" in message or "method" not in message:
             self._refuse(message_id, refusal)
         else:
-            log.warning("a notification was ignored: %s", refusal.name)
+            log.debug("a notification was ignored: %s", refusal.name)
 
     def _refusal(self, message: Mapping[str, object]) -> ErrorCode | None:
         """Why a message is not even looked at; None where it is."""
@@ -140,7 +140,10 @@ class FimbleProtocol(LanguageServerProtocol):
             return ErrorCode.NOT_INITIALIZED
         if self._server.session.is_initialized and method == types.INITIALIZE:
             return ErrorCode.INVALID_REQUEST
-        return None
+        is_served = method == types.CANCEL_REQUEST or any(
+            method in features for features in (self.fm.features, self.fm.builtin_features)
+        )
+        return None if is_served else ErrorCode.METHOD_NOT_FOUND
 
     def _dispatch(self, message: dict[str, object], message_id: MessageId | None) -> None:
         """Give a message its type and hand it to pygls."""
@@ -170,8 +173,9 @@ class FimbleProtocol(LanguageServerProtocol):
         return cast("RPCMessage", self._converter.structure(data, message_type))
 
     def _refuse(self, message_id: MessageId | None, code: ErrorCode) -> None:
-        error = types.ResponseError(code=code, message=_MESSAGES[code])
-        self._send_data(types.ResponseErrorMessage(id=message_id, error=error))
+        # NOTE: written out, for the converter leaves out an id that is null; JSON-RPC wants it.
+        error = {"code": int(code), "message": _MESSAGES[code]}
+        self._send_data({"jsonrpc": "2.0", "id": message_id, "error": error})
 
     def _send_response(
         self,
