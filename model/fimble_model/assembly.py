@@ -9,7 +9,7 @@ from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
 from fimble_model.engine.protocol import Clock, ModelInfo
-from fimble_model.engine.scheduler import PassLimits
+from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.errors import CheckpointError
 from fimble_model.network.device import Placement
 from fimble_model.network.transformer import Transformer
@@ -62,6 +62,9 @@ def assemble_engine(
         model=model,
         codec=FimCodec(tokenizer, fim_format),
         cache=cache,
-        limits=limits,
+        limits=limits
+        or choose_limits(
+            n_parameters=config.n_parameters, is_on_cpu=placement.torch_device.type == "cpu"
+        ),
         clock=clock,
     )

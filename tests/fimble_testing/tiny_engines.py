@@ -10,6 +10,7 @@ from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
 from fimble_model.engine.protocol import (
+    Clock,
     Delta,
     Engine,
     Finish,
@@ -68,6 +69,7 @@ def build_engine(
     dtype: Dtype = Dtype.FLOAT32,
     budget_bytes: int = DEFAULT_CACHE_BYTES,
     limits: PassLimits | None = None,
+    clock: Clock | None = None,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
     codec = _codec(style)
@@ -79,6 +81,7 @@ def build_engine(
         fim_format=codec.fim_format,
         cache_bytes=budget_bytes,
         limits=limits,
+        clock=clock,
     )
 
 

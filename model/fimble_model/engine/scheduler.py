@@ -12,19 +12,33 @@ from typing import NamedTuple
 
 from fimble_model.engine.protocol import RequestId
 
-__all__ = ["PassLimits", "RowDemand", "Share", "plan_pass"]
+__all__ = ["PassLimits", "RowDemand", "Share", "choose_limits", "plan_pass"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassLimits:
-    """`max_rows` run at once; one pass computes about `max_tokens` tokens.
-
-    A pass of 256 tokens keeps a long prompt from stalling the rows beside it, and is long
-    enough for matrix products to run at full speed. Guessed; measure.
-    """
+    """`max_rows` run at once; one pass computes about `max_tokens` tokens."""
 
     max_rows: int = 16
     max_tokens: int = 256
+
+
+def choose_limits(*, n_parameters: int, is_on_cpu: bool) -> PassLimits:
+    """Limits for a network of some size: long passes are fast, short ones let go soon.
+
+    A cancelled row computes until its pass ends, and rows beside a long prompt wait as long.
+    On two cores a pass of these sizes takes some 50 ms; a GPU is done with its sooner.
+
+    >>> choose_limits(n_parameters=60_000_000, is_on_cpu=True).max_tokens
+    64
+    """
+    if not is_on_cpu:
+        return PassLimits(max_tokens=2048)
+    n_tokens = _TOKEN_PARAMETERS_A_PASS // n_parameters // 32 * 32
+    return PassLimits(max_tokens=min(max(n_tokens, 32), 256))
+
+
+_TOKEN_PARAMETERS_A_PASS = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

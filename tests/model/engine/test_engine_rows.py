@@ -21,6 +21,7 @@ from fimble_model.engine.protocol import (
 from fimble_model.engine.scheduler import PassLimits
 from fimble_model.engine.stopping import StopAfterLines
 from fimble_model.errors import RequestError
+from fimble_model.network.device import Dtype
 from fimble_testing.tiny_engines import (
     TINY_CONFIG,
     build_engine,
@@ -182,6 +183,40 @@ def test_a_failing_pass_ends_its_rows_and_the_engine_lives(
     assert "MemoryError" in caplog.text
     assert engine.n_rows_in_use == 0
     assert run_alone(engine, build_request("b", _prompt(engine))).tokens
+
+
+class TickingClock:
+    """A millisecond later at every look."""
+
+    def __init__(self) -> None:
+        self.n_looks = 0
+
+    def now_ms(self) -> float:
+        self.n_looks += 1
+        return float(self.n_looks)
+
+
+def test_times_are_told_apart_and_add_up() -> None:
+    clock = TickingClock()
+    engine = build_engine(clock=clock)
+    finish = run_alone(engine, build_request("a", _prompt(engine)))
+    assert min(finish.queue_ms, finish.prefill_ms, finish.decode_ms) > 0
+    assert finish.queue_ms + finish.prefill_ms + finish.decode_ms == clock.n_looks - 1
+    engine.add(build_request("b", _prompt(engine)))
+    engine.cancel(RequestId("b"))
+    (delta,) = engine.step()
+    assert delta.finish
+    assert delta.finish.queue_ms > 0
+    assert delta.finish.prefill_ms == delta.finish.decode_ms == 0
+
+
+def test_half_precision_keeps_the_life_of_rows() -> None:
+    """What a GPU runs: other attention, other buffers, the same bookkeeping."""
+    engine = build_engine(dtype=Dtype.BFLOAT16)
+    for n_chars in range(600, 606):
+        finish = run_alone(engine, build_request("a", _prompt(engine, n_chars)))
+        assert finish.reason in (FinishReason.LENGTH, FinishReason.END_TOKEN)
+    assert engine.n_rows_in_use == 0
 
 
 @pytest.mark.parametrize("style", STYLES)
