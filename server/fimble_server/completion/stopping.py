@@ -113,5 +113,6 @@ def _is_inside_closed(facts: SyntaxFacts) -> bool:
         return False
     closers = {form.opener: form.closer for form in facts.language.strings}
     closers |= dict(facts.language.block_comments)
+    closers |= {"/": "/"} if facts.language.has_regex_literals else {}
     closer = closers.get(facts.inside.opener)
     return closer is not None and closer in facts.line_right

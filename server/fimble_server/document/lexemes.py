@@ -16,6 +16,7 @@ from fimble_server.document.languages import Language, StringForm
 
 __all__ = ["TAB_COLUMNS", "LexemeKind", "Lexicon", "column_at", "lexicon_of", "n_columns"]
 
+_REST_OF_REGEX = r"(?:\\.|\[(?:\\.|[^\]\\\n])*+(?:\]|(?=\n)|\\?\Z)|[^/\\\n\[])*+(?:/|(?=\n)|\\?\Z)"
 _INDENT = re.compile(r"[ \t\f]*")
 
 TAB_COLUMNS = 8  # As Python's tokenizer counts; only comparisons between lines matter.
@@ -87,7 +88,7 @@ def _string_patterns(language: Language) -> list[str]:
     if language.has_regex_literals:
         # A slash divides unless an operator, a comma, an opening bracket or a line start precedes.
         before = r"(?:(?<=[(,=:\[!&|?{;])|(?<=[(,=:\[!&|?{;] ))"
-        patterns.append(before + r"/(?![/*])(?:\\.|[^/\\\n])++(?:/|(?=\n)|\\?\Z)")
+        patterns.append(before + r"/(?![/*])" + _REST_OF_REGEX)
     return patterns
 
 
@@ -136,6 +137,7 @@ def lexicon_of(language: Language) -> Lexicon:
         opener: re.compile(_rest_of_block_comment(closer))
         for opener, closer in language.block_comments
     }
+    remainders |= {"/": re.compile(_REST_OF_REGEX)} if language.has_regex_literals else {}
     remainders |= {opener: re.compile(r"[^\n]*+") for opener in language.line_comments}
     return Lexicon(
         lexeme=re.compile(lexeme), structure=re.compile(structure), remainders=remainders

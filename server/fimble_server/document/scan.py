@@ -109,7 +109,7 @@ def _read_header(scan: Scan, parsed: Parsed, stretch: Stretch) -> None:
         if kind == LexemeKind.NEWLINE:
             n_lines += 1
             after_line = after_line if after_line is not None else list(scan.opened)
-            if _is_header_read(parsed.language, scan.opened[n_opened:]):
+            if _is_header_read(parsed, scan.opened[n_opened:]):
                 return
             if n_lines > _MAX_HEADER_LINES:
                 break
@@ -119,10 +119,12 @@ def _read_header(scan: Scan, parsed: Parsed, stretch: Stretch) -> None:
         scan.opened = after_line
 
 
-def _is_header_read(language: Language, opened: list[Opener]) -> bool:
-    if language.layout is Layout.INDENTATION:
-        return not opened
-    return bool(opened) and opened[-1].character == "{"
+def _is_header_read(parsed: Parsed, opened: list[Opener]) -> bool:
+    """True where a header's brackets are closed, or all that is open is the body's brace."""
+    if parsed.language.layout is Layout.INDENTATION or not opened:
+        return parsed.language.layout is Layout.INDENTATION and not opened
+    before = parsed.text[max(0, opened[-1].offset - 80) : opened[-1].offset].rstrip()
+    return opened[-1].character == "{" and not before.endswith((",", "(", "=", "[", ":"))
 
 
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
@@ -212,7 +214,8 @@ def _try_inside(language: Language, text: str, kind: int, start: int) -> Inside 
         openers = [opener for opener, _ in language.block_comments] + list(language.line_comments)
     else:
         openers = [form.opener for form in language.strings]
+        openers += ["/"] if language.has_regex_literals else []
     opener = next((opener for opener in openers if text.startswith(opener)), None)
-    if opener is None:  # A regular expression or a character: short, and soon over.
+    if opener is None:  # A character: short, and soon over.
         return None
     return Inside(start=start, opener=opener, is_comment=kind == LexemeKind.COMMENT)

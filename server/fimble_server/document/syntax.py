@@ -16,7 +16,7 @@ from fimble_server.document.indentation import indented_block
 from fimble_server.document.languages import BlockKind, Language, Layout
 from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed, parse
-from fimble_server.document.scan import Closer, Inside, Scan, scan_above, scan_below
+from fimble_server.document.scan import Closer, Inside, Opener, Scan, scan_above, scan_below
 
 __all__ = ["Above", "Parsed", "SyntaxFacts", "inspect", "parse"]
 
@@ -137,20 +137,27 @@ def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer]:
         return []
     found = scan_below(parsed, cursor, scan.inside, len(scan.opened))
     closers = []
-    for closer, opener in zip(found, reversed(scan.opened), strict=False):
-        if closer.character != _PAIRS[opener.character]:
+    for n_passed, closer in enumerate(found):
+        opened = scan.opened[: len(scan.opened) - n_passed]
+        if closer.character != _PAIRS[opened[-1].character]:
             break
-        if not _may_close(parsed.text, opener.header, closer.offset, cursor):
+        if "\n" in parsed.text[cursor : closer.offset] and not _may_close(parsed, opened, closer):
             break
         closers.append(closer)
     return closers
 
 
-def _may_close(text: str, header: int, closer: int, cursor: int) -> bool:
-    """A closer that is indented less than its header's line belongs to another block."""
-    if "\n" not in text[cursor:closer]:
+def _may_close(parsed: Parsed, opened: list[Opener], closer: Closer) -> bool:
+    """False for a closer that is indented like the next block further out: it closes that one."""
+    column = column_at(parsed.text, closer.offset)
+    if column >= column_at(parsed.text, opened[-1].header):
         return True
-    return column_at(text, closer) >= column_at(text, header)
+    own_line = parsed.text.rfind("\n", 0, opened[-1].header)
+    for opener in reversed(opened[:-1]):
+        is_other_line = parsed.text.rfind("\n", 0, opener.header) != own_line
+        if opener.character == "{" and is_other_line:
+            return column > column_at(parsed.text, opener.header)
+    return opened[-1].character == "{"
 
 
 def _statement_brackets(parsed: Parsed, scan: Scan) -> str:
