@@ -15,12 +15,13 @@ from fimble_server.lsp.engine_runner import ReportProgress
 from fimble_server.settings import ModelSettings
 from fimble_testing.fake_engine import FakeEngine, Prompted
 
-__all__ = ["SENTENCE"]
+__all__ = ["SENTENCE", "write_sentence"]
 
 SENTENCE = "the quick brown fox"
 
 
-def _write_sentence(prompted: Prompted) -> str:
+def write_sentence(prompted: Prompted) -> str:
+    """The rest of the sentence that the prompt begins."""
     line = prompted.prefix.rpartition("\n")[2]
     begun = max(
         (n_chars for n_chars in range(len(SENTENCE)) if line.endswith(SENTENCE[:n_chars])),
@@ -33,7 +34,7 @@ def _load(settings: ModelSettings, report: ReportProgress) -> Engine:
     sys.stdout.write("noise through the stream\n")
     sys.stdout.flush()
     os.write(1, b"noise through the descriptor\n")
-    return FakeEngine(_write_sentence)
+    return FakeEngine(write_sentence)
 
 
 if __name__ == "__main__":
