@@ -16,6 +16,7 @@ from fimble_server.completion.cutting import Material, cut_middle
 from fimble_server.completion.overlap import fit_to_right
 from fimble_server.completion.page import Page, with_line_feeds
 from fimble_server.completion.plan import Plan
+from fimble_server.completion.sure_beginning import sure_beginning
 
 __all__ = ["Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
@@ -66,9 +67,23 @@ def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
         return Hidden(text="", reason="the engine failed")
     middle = with_line_feeds(finish.text)
     kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason))
+    whole = _judge(kept, middle, finish.tokens, page, plan)
+    if isinstance(whole, Draft) or confidence_of(finish.tokens, len(kept)) >= plan.min_confidence:
+        return whole
+    beginning = sure_beginning(
+        kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
+    )
+    part = _judge(beginning, middle, finish.tokens, page, plan)
+    return part if isinstance(part, Draft) else whole
+
+
+def _judge(
+    kept: str, middle: str, tokens: Sequence[GeneratedToken], page: Page, plan: Plan
+) -> Draft | Hidden:
+    """The kept beginning of a middle fitted to the page, or the first reason to hide it."""
     fitted = fit_to_right(kept, page.line_right)
     text = _without_blank_lines_filled(fitted.text)
-    confidence = confidence_of(finish.tokens, len(fitted.text))
+    confidence = confidence_of(tokens, len(fitted.text))
     for is_to_hide in _REASONS:
         reason = is_to_hide(text, confidence, page, plan)
         if reason is not None:

@@ -1,0 +1,72 @@
+"""The beginning of an unsure middle that is sure by itself: less text, but likely right.
+
+Owns where such a beginning may end. Pure; whether the whole is too unsure is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from fimble_model.engine.protocol import GeneratedToken
+from fimble_server.completion.plan import Mode
+
+__all__ = ["sure_beginning"]
+
+_MIN_CHARS = 2
+_CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
+_QUOTES = "\"'`"
+
+
+def sure_beginning(
+    text: str, tokens: Sequence[GeneratedToken], *, min_probability: float, mode: Mode
+) -> str:
+    """The longest beginning of `text` that is right as a whole with `min_probability`.
+
+    That is a product over its tokens, not a mean: a beginning is worth showing only where all
+    of it is likely. It ends at a word's end, in exploration at a line's, and leaves nothing
+    open. Empty where there is none.
+    """
+    n_sure_chars = _n_sure_chars(tokens, min_probability)
+    for n_chars in _ends(text, mode):
+        head = text[:n_chars].rstrip()
+        if n_chars <= n_sure_chars and len(head.strip()) >= _MIN_CHARS and _is_closed(head):
+            return head
+    return ""
+
+
+def _n_sure_chars(tokens: Sequence[GeneratedToken], min_probability: float) -> int:
+    """Characters known after the tokens whose product of probabilities is high enough."""
+    sum_logprobs, n_chars = 0.0, 0
+    for token in tokens:
+        sum_logprobs += token.logprob
+        if not math.exp(min(0.0, sum_logprobs)) >= min_probability:  # NaN is unsure too.
+            break
+        n_chars = token.char_end
+    return n_chars
+
+
+def _ends(text: str, mode: Mode) -> Iterator[int]:
+    """Where a beginning may end, the longest first; the whole text is none."""
+    for n_chars in range(len(text) - 1, 0, -1):
+        before, after = text[n_chars - 1], text[n_chars]
+        if mode is Mode.EXPLORATION:
+            if after == "\n":
+                yield n_chars
+        elif not (_is_word(before) and _is_word(after)):
+            yield n_chars
+
+
+def _is_word(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
+
+
+def _is_closed(text: str) -> bool:
+    """No bracket or quote of its own is left open."""
+    awaited: list[str] = []
+    for sign in text:
+        if sign in _CLOSER_OF:
+            awaited.append(_CLOSER_OF[sign])
+        elif awaited and sign == awaited[-1]:
+            awaited.pop()
+    return not awaited and all(text.count(quote) % 2 == 0 for quote in _QUOTES)
