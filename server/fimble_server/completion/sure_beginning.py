@@ -50,10 +50,11 @@ def _ends(text: str, mode: Mode) -> Iterator[int]:
     """Where a beginning may end, the longest first; the whole text is none."""
     for n_chars in range(len(text) - 1, 0, -1):
         before, after = text[n_chars - 1], text[n_chars]
-        if mode is Mode.EXPLORATION:
-            if after == "\n":
-                yield n_chars
-        elif not (_is_word(before) and _is_word(after)):
+        is_of_whole_lines = mode is Mode.EXPLORATION or "\n" in text[:n_chars]
+        is_at_end = (
+            after == "\n" if is_of_whole_lines else not _is_word(before) or not _is_word(after)
+        )
+        if is_at_end:
             yield n_chars
 
 
