@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_PICTURE_COLUMNS = 88
 _MODEL_HELP = "A model's name or folder; see `fimble models`."
 _CONFIG_HELP = "Settings file (TOML); by default Fimble's own in the user's configuration."
 
@@ -102,12 +103,20 @@ def complete(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a target.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, and what it cost.")] = False,
     candidates: Annotated[int, typer.Option(min=1, max=10, help="How many to offer.")] = 1,
-    invoke: Annotated[bool, typer.Option(help="As if asked for by key, not by typing.")] = False,
+    invoke: Annotated[
+        bool, typer.Option("--invoke", help="As if asked for by key, not by typing.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="SVG", help="Keep what is drawn as a picture.")
+    ] = None,
     model: ModelOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Complete at a cursor; line and column count from 1, the column in characters."""
     from fimble_server.commandline.complete import CompleteOptions, complete_targets
+    from fimble_server.commandline.ghost import save_picture
+
+    console = Console(record=picture is not None, width=_PICTURE_COLUMNS if picture else None)
 
     complete_targets(
         targets,
@@ -115,8 +124,10 @@ def complete(
             as_json=as_json, explain=explain, n_candidates=candidates, is_invoked=invoke
         ),
         settings=merge_settings(_read_layers(config, model)),
-        console=Console(),
+        console=console,
     )
+    if picture is not None:
+        save_picture(console, picture)
 
 
 @app.command()

@@ -5,15 +5,20 @@ Owns looks only: what to show was decided before.
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+import re
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.syntax import Syntax
+from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 from fimble_server.completion.answer import Answer, Suggestion
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.errors import FimbleError
 
-__all__ = ["draw_answer", "draw_explanation"]
+__all__ = ["draw_answer", "draw_explanation", "save_picture"]
 
 _N_LINES_BEFORE = 4
 _N_LINES_AFTER = 2
@@ -114,3 +119,20 @@ def draw_explanation(answer: Answer) -> RenderableType:
         model = answer.model
         lines.append(f"model       {model.name}, {model.dtype} on {model.device}")
     return Padding(Text("\n".join(lines), style="dim"), (0, 0, 1, 2))
+
+
+def save_picture(console: Console, path: Path) -> None:
+    """Write what a recording console printed as an SVG that loads nothing from elsewhere.
+
+    Raises `FimbleError` where the file cannot be written.
+    """
+    svg = console.export_svg(title="fimble complete", theme=MONOKAI)
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    try:
+        path.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise FimbleError(
+            expected="a file that can be written",
+            found=f"{path} ({error.strerror})",
+            to_do="Name another path for the picture.",
+        ) from error

@@ -16,6 +16,7 @@ __all__ = ["sure_beginning"]
 _MIN_CHARS = 2
 _CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
 _QUOTES = "\"'`"
+_ENDS = ")]}:;" + _QUOTES
 
 
 def sure_beginning(
@@ -30,7 +31,7 @@ def sure_beginning(
     n_sure_chars = _n_sure_chars(tokens, min_probability)
     for n_chars in _ends(text, mode):
         head = text[:n_chars].rstrip()
-        if n_chars <= n_sure_chars and len(head.strip()) >= _MIN_CHARS and _is_closed(head):
+        if n_chars <= n_sure_chars and _is_worth_showing(head):
             return head
     return ""
 
@@ -60,6 +61,12 @@ def _ends(text: str, mode: Mode) -> Iterator[int]:
 
 def _is_word(sign: str) -> bool:
     return sign.isalnum() or sign == "_"
+
+
+def _is_worth_showing(head: str) -> bool:
+    """Enough to look at, nothing left open, and no operator that waits for its right side."""
+    is_long = len(head.strip()) >= _MIN_CHARS
+    return is_long and (_is_word(head[-1]) or head[-1] in _ENDS) and _is_closed(head)
 
 
 def _is_closed(text: str) -> bool:

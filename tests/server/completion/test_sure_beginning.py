@@ -32,6 +32,7 @@ def _tokens(*pieces: tuple[str, float]) -> tuple[GeneratedToken, ...]:
         pytest.param([("len(", 0.9), ("x", 0.2)], "len", id="no bracket is left open"),
         pytest.param([("len(x)", 0.9), (" + y", 0.2)], "len(x)", id="closed brackets are fine"),
         pytest.param([('"ab', 0.9), (' c"', 0.2)], "", id="no quote is left open"),
+        pytest.param([("self.", 0.9), ("x", 0.2)], "self", id="no dot waits for a name"),
         pytest.param([("\n", 0.9), ("def", 0.9), (" f", 0.2)], "", id="no part of a later line"),
         pytest.param(
             [("one", 0.7), (" two", 0.7), (" three", 0.7), (" four", 0.1)],
