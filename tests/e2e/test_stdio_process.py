@@ -102,6 +102,17 @@ async def test_a_process_whose_client_just_leaves_ends_too(tmp_path: Path) -> No
         assert await server.ended() == 1
 
 
+async def test_a_client_that_stops_reading_does_not_stop_the_process(tmp_path: Path) -> None:
+    async with start_server(tmp_path) as server:
+        await server.client.initialize()
+        server.stop_reading()
+        for _ in range(3):
+            server.client.ask("fimble/status", None)
+        assert await server.logged(r"stdout is (closed)")
+        server.client.notify("exit", None)
+        assert await server.ended() == 1
+
+
 async def test_a_process_ends_when_its_editor_dies(tmp_path: Path) -> None:
     editor = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE

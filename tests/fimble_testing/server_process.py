@@ -36,6 +36,11 @@ class ServerProcess:
         """What it has logged so far."""
         return self.log_file.read_text(encoding="utf-8")
 
+    def stop_reading(self) -> None:
+        """Close our end of its standard output."""
+        transport = self.process._transport  # type: ignore[attr-defined]  # asyncio shows no other way
+        transport.get_pipe_transport(1).close()
+
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
         return await asyncio.wait_for(self.process.wait(), _TIMEOUT_S)

@@ -18,7 +18,7 @@ __all__ = ["serve_connection", "wait_for_process_end"]
 
 log = logging.getLogger(__name__)
 
-_PARENT_CHECK_S = 2.0
+_PARENT_CHECK_S = 1.0
 
 
 async def serve_connection(
@@ -62,7 +62,8 @@ async def _watch_parent(server: FimbleServer) -> None:
     process_id = server.process_id
     if process_id is None or not _is_alive(process_id):
         # From inside another container the id means nothing: then only the stream's end counts.
-        process_id = os.getppid()
+        await asyncio.Event().wait()
+        return
     await wait_for_process_end(process_id)
     log.info("the editor's process is gone")
 

@@ -13,9 +13,9 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 __all__ = [
     "PartialAcceptance",
-    "focus_from_lsp",
     "partial_acceptance_from_lsp",
     "shown_id_from_lsp",
+    "uri_from_lsp",
 ]
 
 
@@ -47,7 +47,7 @@ def partial_acceptance_from_lsp(params: object) -> PartialAcceptance:
     return PartialAcceptance(suggestion_id=shown_id_from_lsp(params), n_utf16=accepted)
 
 
-def focus_from_lsp(params: object) -> str:
+def uri_from_lsp(params: object) -> str:
     """The URI in `{textDocument: {uri}}`."""
     match params:
         case {"textDocument": {"uri": str(uri)}}:

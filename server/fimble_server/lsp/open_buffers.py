@@ -33,7 +33,6 @@ class OpenBuffers:
 
     def __init__(self) -> None:
         self._by_uri: dict[str, OpenBuffer] = {}
-        self.focused_uri: str | None = None
 
     def __len__(self) -> int:
         return len(self._by_uri)
@@ -45,7 +44,6 @@ class OpenBuffers:
     def open(self, buffer: Buffer) -> None:
         """A file was opened, or opened once more."""
         self._by_uri[unquote(buffer.uri)] = OpenBuffer(buffer=buffer)
-        self.focused_uri = buffer.uri
 
     def change(self, uri: str, changes: Sequence[Change], *, version: int, now_ms: float) -> bool:
         """Replace a buffer by the one after `changes`; False where the file is not open."""

@@ -23,6 +23,11 @@ __all__ = ["FimbleServer"]
 log = logging.getLogger(__name__)
 
 
+# Not a blank, a colon or an end of line: a menu that opens there takes the Enter key from whoever
+# only wants a new line.
+_TRIGGER_CHARACTERS = (".", "(", "[")
+
+
 class FimbleServer(LanguageServer):
     """One connection's pygls server around its session."""
 
@@ -70,7 +75,7 @@ class _ToClient:
 def _initialize(ls: FimbleServer, params: types.InitializeParams) -> None:
     ls.session.initialize(params)
     if ls.session.settings.completion.menu:
-        options = types.CompletionOptions(trigger_characters=list(". ([{=,:"))
+        options = types.CompletionOptions(trigger_characters=_TRIGGER_CHARACTERS)
         ls.feature(types.TEXT_DOCUMENT_COMPLETION, options)(_complete)
 
 
@@ -114,7 +119,7 @@ def _status(ls: FimbleServer, _: object) -> dict[str, object]:
     return ls.session.describe_status()
 
 
-def _explain(ls: FimbleServer, params: object) -> dict[str, object] | None:
+def _explain(ls: FimbleServer, params: object) -> dict[str, object]:
     return ls.session.explain(params)
 
 

@@ -13,7 +13,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from lsprotocol import types
 
@@ -27,8 +27,8 @@ from fimble_server.lsp import convert
 from fimble_server.lsp.announcements import Announcements, ClientPort
 from fimble_server.lsp.handed_out import HandedOut
 from fimble_server.lsp.model_host import ModelHost
-from fimble_server.lsp.notes import focus_from_lsp, partial_acceptance_from_lsp, shown_id_from_lsp
-from fimble_server.lsp.open_buffers import OpenBuffers
+from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
+from fimble_server.lsp.open_buffers import OpenBuffer, OpenBuffers
 from fimble_server.lsp.safe_logging import set_level
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
 from fimble_server.settings import Settings
@@ -175,10 +175,8 @@ class Session:
         selected: types.SelectedCompletionInfo | None = None,
     ) -> Snapshot | None:
         """The request as a value, taken before anything is awaited; None where we stay silent."""
-        opened, completion = self._buffers.find(uri), self.settings.completion
-        if opened is None or not completion.enabled:
-            return None
-        if opened.buffer.language_id in completion.disabled_languages:
+        opened = self._buffers.find(uri)
+        if opened is None or self._silence(opened) is not None:
             return None
         return Snapshot(
             owner=self._owner(method, uri),
@@ -191,8 +189,20 @@ class Session:
             if selected is None
             else convert.cursor_from_lsp(opened.buffer, selected.range.start, self._unit),
             n_candidates=_N_CANDIDATES if trigger is Trigger.INVOKED else 1,
-            path=unquote(urlsplit(opened.buffer.uri).path),
+            path=unquote(opened.buffer.uri.partition("://")[2]),
         )
+
+    def _silence(self, opened: OpenBuffer | None) -> str | None:
+        """Why nothing is asked for a file, in words for its user; None where it is."""
+        completion = self.settings.completion
+        if opened is None:
+            return "the file is not open"
+        if not completion.enabled:
+            return "completion.enabled is false"
+        language_id = opened.buffer.language_id
+        if language_id in completion.disabled_languages:
+            return f"completion.disabled_languages names {language_id}"
+        return None
 
     def _owner(self, method: str, uri: str) -> str:
         """The name under which a file's requests replace each other, among all sessions."""
@@ -231,8 +241,8 @@ class Session:
         self._handed_out.note_accepted(suggestion_id, now_ms=self._house.clock.now_ms())
 
     def note_focus(self, params: object) -> None:
-        """The user looks at this file now."""
-        self._buffers.focused_uri = focus_from_lsp(params)
+        """The user looks at this file now. Nothing depends on it yet but that it is well said."""
+        log.debug("focus on an open file: %s", self._buffers.find(uri_from_lsp(params)) is not None)
 
     def describe_status(self) -> dict[str, object]:
         """The answer to `fimble/status`."""
@@ -244,6 +254,7 @@ class Session:
             "process_id": os.getpid(),
             "state": engine.state.value,
             **note.to_lsp(),
+            "percent": None if engine.progress is None else round(100 * engine.progress.done),
             "model": None
             if model is None
             else {
@@ -258,11 +269,17 @@ class Session:
             "n_requests": self._suggesting.n_requests,
         }
 
-    def explain(self, params: object) -> dict[str, object] | None:
-        """The answer to `fimble/explain`: why the last request of a file ended as it did."""
-        uri = focus_from_lsp(params)
+    def explain(self, params: object) -> dict[str, object]:
+        """The answer to `fimble/explain`: why the last request of a file ended as it did.
+
+        `silence` says why nothing is asked for the file at all, and is null where something is.
+        """
+        uri = uri_from_lsp(params)
+        error = self._house.host.thread.status.error
+        silence = self._silence(self._buffers.find(uri)) or (str(error) if error else None)
         found = (self._suggesting.explanation_of(self._owner(each, uri)) for each in _METHODS)
-        return next((explanation for explanation in found if explanation is not None), None)
+        explanation = next((each for each in found if each is not None), {})
+        return {"silence": silence, **explanation}
 
     def _take_settings(self, *, initial: SettingsLayer, changed: SettingsLayer) -> None:
         """Make a new tree of all layers, or raise `SettingsError` and leave the old one."""

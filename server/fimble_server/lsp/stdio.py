@@ -7,12 +7,15 @@ way that works for pipes, files and terminals on every system. It owns nothing e
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import threading
 from typing import BinaryIO
 
 __all__ = ["StdoutWriter", "read_stdin", "take_stdout"]
+
+log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 64 * 1024
 # A line longer than this is no header; see `framing`.
@@ -24,11 +27,18 @@ class StdoutWriter:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._is_broken = False
 
     def write(self, data: bytes) -> None:
-        """Send a message at once."""
-        self._stream.write(data)
-        self._stream.flush()
+        """Send a message at once. Where nobody reads any more, stdin's end will follow."""
+        if self._is_broken:
+            return
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except OSError as error:
+            self._is_broken = True
+            log.warning("stdout is closed: %s", type(error).__name__)
 
     def close(self) -> None:
         """Leave the stream open: the process ends soon after, and others may still flush."""

@@ -118,14 +118,25 @@ class Suggesting:
             task.cancel()
 
     def _fit(self, answer: Answer, snapshot: Snapshot) -> Fitting:
-        """The answer as it stands, or what of it still fits a buffer that went on meanwhile."""
+        """The answer as it stands, or what of it still fits a buffer that went on meanwhile.
+
+        Editors take ranges on one line only, so no other leaves the house.
+        """
         opened = self._buffers.find(snapshot.buffer.uri)
         if opened is None:
             return Fitting(snapshot.buffer, ())
-        if opened.buffer is snapshot.buffer:
-            return Fitting(snapshot.buffer, answer.suggestions)
-        refitted = refit(answer, snapshot, opened.buffer)
-        return Fitting(opened.buffer, refitted.suggestions if refitted is not None else ())
+        buffer, fitted = opened.buffer, answer
+        if buffer is not snapshot.buffer:
+            refitted = refit(answer, snapshot, buffer)
+            if refitted is None:
+                return Fitting(buffer, ())
+            fitted = refitted
+        on_one_line = (
+            each
+            for each in fitted.suggestions
+            if buffer.line_at(each.start) == buffer.line_at(each.end)
+        )
+        return Fitting(buffer, tuple(on_one_line))
 
     def _note(self, number: int, snapshot: Snapshot, answer: Answer, fitting: Fitting) -> None:
         """Log the request by its numbers, and keep why it ended as it did."""

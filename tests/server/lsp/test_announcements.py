@@ -187,6 +187,24 @@ async def test_a_shared_house_loads_its_own_model_whatever_a_client_wants(
     assert loader.loaded == ["ours"]
 
 
+async def test_a_request_that_takes_long_shows_as_busy_until_it_is_answered(
+    loader: _Loader,
+) -> None:
+    loader.gate.set()
+    completer = ScriptedCompleter()
+    async with open_house(lambda _: completer, load=loader) as house, connected(house) as client:
+        await client.initialize()
+        await client.notification("didChangeStatus", busy=False, kind="Normal")
+        client.messages.clear()
+        completer.gate.clear()
+        client.open(URI, "a\n")
+        _, future = client.ask("textDocument/inlineCompletion", inline_params(URI, 0, 1))
+        await client.notification("didChangeStatus", busy=True, kind="Normal")
+        completer.gate.set()
+        await future
+        await client.notification("didChangeStatus", busy=False, kind="Normal")
+
+
 def test_a_failed_model_is_said_before_a_bad_setting_and_that_before_the_rest() -> None:
     error = CheckpointError(expected="a", found="b", to_do="c.")
     setting = SettingsError(path="x", source="y", expected="a", found="b", to_do="c.")

@@ -309,7 +309,9 @@ async def test_explain_says_how_the_last_request_of_a_file_ended(
     completer.script = lambda snapshot: build_answer(snapshot, reason="not sure enough")
     client.open(URI, "ab\n")
     asked = {"textDocument": {"uri": URI}}
-    assert await client.request("fimble/explain", asked) is None
+    first = await client.request("fimble/explain", asked)
+    assert "a test without a model" in first.pop("silence")
+    assert first == {}
     assert await client.request(INLINE, inline_params(URI, 0, 2)) == {"items": []}
     explained = await client.request("fimble/explain", asked)
     assert explained["rule"] == "scripted"
@@ -378,3 +380,31 @@ async def test_initialization_options_stay_below_later_settings(
         await client.request(INLINE, inline_params(URI, 0, 2))
     assert completer.limits[0].eagerness == 0.25
     assert completer.limits[0].max_exploration_lines == 7
+
+
+async def test_explain_says_why_a_file_is_left_in_peace(client: RawClient) -> None:
+    client.open(URI, "ab\n", language_id="markdown")
+    wished: list[tuple[dict[str, object], str]] = [
+        ({"disabled_languages": ["markdown"]}, "completion.disabled_languages names markdown"),
+        ({"enabled": False}, "completion.enabled is false"),
+    ]
+    for completion, silence in wished:
+        client.notify("workspace/didChangeConfiguration", {"settings": {"completion": completion}})
+        explained = await client.request("fimble/explain", {"textDocument": {"uri": URI}})
+        assert explained == {"silence": silence}
+    explained = await client.request("fimble/explain", {"textDocument": {"uri": "file:///no"}})
+    assert explained == {"silence": "the file is not open"}
+
+
+@pytest.mark.parametrize("uri", ["http://[", "", "%", "untitled:1", "file:///c%3A/ä😀"])
+async def test_any_name_of_a_file_will_do(client: RawClient, uri: str) -> None:
+    client.open(uri, "ab\n")
+    assert _texts(await client.request(INLINE, inline_params(uri, 0, 2))) == ["x"]
+
+
+async def test_a_suggestion_over_several_lines_of_the_buffer_is_never_sent(
+    client: RawClient, completer: ScriptedCompleter
+) -> None:
+    completer.script = lambda snapshot: build_answer(snapshot, "x", n_right=2)
+    client.open(URI, "a\nb\n")
+    assert await client.request(INLINE, inline_params(URI, 0, 1)) == {"items": []}
