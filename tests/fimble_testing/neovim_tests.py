@@ -25,8 +25,9 @@ class StartNeovim(Protocol):
         script: Mapping[str, object] | None = None,
         init: str = "init_plugin.lua",
         command: list[str] | None = None,
+        maps: str = "",
     ) -> NeovimChild:
-        """`setup` None means `vim.lsp.enable` and no setup at all."""
+        """`setup` None means `vim.lsp.enable` and no setup; `maps` is Vim script run before."""
         ...
 
 

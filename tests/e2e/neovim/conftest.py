@@ -46,6 +46,7 @@ def start(neovim_name: str, tmp_path: Path, log: ScriptedLog) -> Iterator[StartN
         script: Mapping[str, object] | None = None,
         init: str = "init_plugin.lua",
         command: list[str] | None = None,
+        maps: str = "",
     ) -> NeovimChild:
         file, script_path = tmp_path / name, tmp_path / "script.json"
         file.write_bytes(text.encode())
@@ -59,6 +60,7 @@ def start(neovim_name: str, tmp_path: Path, log: ScriptedLog) -> Iterator[StartN
                 "FIMBLE_PLUGIN": str(_PROJECT / "editors" / "neovim"),
                 "FIMBLE_CMD": json.dumps(command or [sys.executable, "-P", str(_SCRIPTED_SERVER)]),
                 "FIMBLE_SETUP": "none" if setup is None else json.dumps(setup),
+                "FIMBLE_MAPS": maps,
                 "SCRIPTED_SERVER_SCRIPT": str(script_path),
                 "SCRIPTED_SERVER_LOG": str(log.path),
             },

@@ -12,7 +12,9 @@ vim.notify = function(words) -- kept, so that no message fills the screen
   notes[#notes + 1] = words
   vim.g.notes = notes
 end
-vim.keymap.set("i", "<C-t>", "<Plug>(fimble-trigger)") -- typed by tests that say so
+if vim.env.FIMBLE_MAPS then
+  vim.cmd(vim.env.FIMBLE_MAPS)
+end
 local setup = vim.env.FIMBLE_SETUP
 if setup ~= "none" then
   local given = vim.json.decode(setup)

@@ -160,7 +160,7 @@ def test_without_automatic_only_the_trigger_key_asks(start: StartNeovim, log: Sc
     child.type("idef a")
     child.wait_lines("def a")
     child.wait_ghost()
-    child.type("<M-\\>")
+    child.type("<M-Bslash>")
     child.wait_ghost("dd(a, b):", *ADD[1:])
     asked = log.entries("textDocument/inlineCompletion")
     assert [trigger_kind(entry) for entry in asked] == [1]

@@ -86,7 +86,6 @@ function M.draw(drawing)
     vim.api.nvim_buf_set_extmark(buf, namespace, row, col, {
       virt_text = { { expand_tabs(piece.text, n_cells, tabstop), "FimbleGhost" } },
       virt_text_pos = piece.over and "overlay" or "inline",
-      hl_mode = "combine",
     })
   end
   if #below > 0 then

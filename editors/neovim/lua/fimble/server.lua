@@ -19,6 +19,7 @@ local STEADY_MS = 60 * 1000
 ---@field config table
 ---@field started_ms integer
 ---@field bufs table<integer, true>
+---@field is_wanted_back? boolean it was ended to be started again
 
 ---@type table<integer, fimble.Life> by client
 local lives = {}
@@ -220,7 +221,11 @@ function M.on_exit(code, signal, client_id)
     lives[client_id] = nil
     status.forget(client_id)
     local was_asked = (code == 0 and signal == 0) or signal == SIGTERM
-    if life and not was_asked and vim.v.exiting == vim.NIL then
+    if not life or vim.v.exiting ~= vim.NIL then
+      return
+    elseif life.is_wanted_back then
+      bring_back(life)
+    elseif not was_asked then
       come_back_later(life)
     end
   end)
@@ -229,23 +234,22 @@ end
 --- End the server and start it again with today's settings.
 function M.restart()
   n_restarts = 0
-  local lives_before = vim.tbl_values(lives)
-  for _, client in ipairs(vim.lsp.get_clients({ name = M.NAME })) do
+  local clients = vim.lsp.get_clients({ name = M.NAME })
+  for _, client in ipairs(clients) do
+    local life = lives[client.id]
+    if life then
+      life.is_wanted_back = true
+      life.config.init_options = { fimble = build_server_settings() }
+    end
     if has_methods then
       client:stop(true)
     else
       client.stop(true)
     end
   end
-  vim.defer_fn(function()
-    for _, life in ipairs(lives_before) do
-      life.config.init_options = { fimble = build_server_settings() }
-      bring_back(life)
-    end
-    if #lives_before == 0 then
-      M.start(vim.api.nvim_get_current_buf())
-    end
-  end, 100)
+  if #clients == 0 then
+    M.start(vim.api.nvim_get_current_buf())
+  end
 end
 
 return M

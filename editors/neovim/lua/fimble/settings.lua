@@ -34,7 +34,7 @@ local DEFAULTS = {
     next = "<M-]>",
     previous = "<M-[>",
     dismiss = "<C-]>",
-    trigger = "<M-\\>",
+    trigger = "<M-Bslash>",
   },
   menu = false,
   server = {},

@@ -9,6 +9,7 @@ local M = {}
 ---@field text string what the range becomes
 ---@field start_col integer where the range starts in the cursor's line
 ---@field tail string what stands right of the cursor and is replaced
+---@field n_typed integer bytes of it that were there when it was offered
 ---@field n_kept integer how many bytes right of the range stay in the line
 
 --- What a closing bracket or quote is: an editor may write one unasked.
@@ -61,6 +62,7 @@ function M.from_lsp(item, place)
     text = text,
     start_col = start_col,
     tail = place.line:sub(place.col + 1, end_col),
+    n_typed = place.col - start_col,
     n_kept = #kept,
   }
   local typed = place.line:sub(start_col + 1, place.col)
@@ -106,7 +108,7 @@ end
 ---@param right string from the cursor to what is kept
 ---@return string?
 function M.rest_after(suggestion, typed, right)
-  if not vim.startswith(suggestion.text, typed) then
+  if #typed < suggestion.n_typed or not vim.startswith(suggestion.text, typed) then
     return nil
   end
   local rest = suggestion.text:sub(#typed + 1)
