@@ -110,6 +110,7 @@ class Reader:
         return self._safe_end
 
     def _kept_at(self, limit: int) -> int:
+        self._note_safe_end(limit)
         if self._safe_end is not None and self._boundary.extent is not Extent.LINE:
             return self._safe_end
         return len(self.text[:limit].rstrip())
@@ -178,12 +179,17 @@ class Reader:
             if not has_open or is_block_open:
                 self._cut_at(offset)
                 return
-        end = len(self.text[:offset].rstrip())
-        if end and not has_open and (self._is_braces or self.text[end - 1] != ":"):
-            self._safe_end = end
+        self._note_safe_end(offset)
         self._is_line_start = True
         self._has_let = False
         self._column = 0
+
+    def _note_safe_end(self, offset: int) -> None:
+        """A line may be the last one where no bracket and no header waits for what follows."""
+        end = len(self.text[:offset].rstrip())
+        is_header = not self._is_braces and self.text[:end].endswith(":")
+        if end and not is_header and not self._opened and self._n_closable <= 0:
+            self._safe_end = end
 
     def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:
         """Judge a line by what it begins with: is it still in the block, and a new statement?"""
@@ -206,6 +212,7 @@ class Reader:
                 self._cut_at(start)
                 return
             self._has_statement = kind is not LexemeKind.COMMENT and not _is_prelude(lexeme)
+        self._has_statement = self._has_statement or is_clause
         if lexeme in self._boundary.language.headers:
             self._own_headers.add(column)
         elif kind is not LexemeKind.COMMENT:
@@ -237,6 +244,8 @@ class Reader:
     def _take_closer(self, lexeme: str, start: int) -> None:
         if self._opened:
             self._opened.pop()
+            if lexeme == "}" and not self._opened and self._n_closable <= 0:
+                self._safe_end = start + 1
         elif self._n_closable > 0:
             self._n_closable -= 1
         elif self._boundary.includes_closer and lexeme == "}":

@@ -48,7 +48,7 @@ def is_block_brace(parsed: Parsed, opener: Opener) -> bool:
         return False
     node = parsed.node_at(opener.offset)
     parent = node.parent if node is not None and node.type == "{" else None
-    if parent is not None and parent.type != "ERROR":
+    if parent is not None and parent.type != "ERROR" and not parent.has_error:
         return parent.type not in BRACKET_NODES
     before = parsed.text[max(0, opener.offset - 200) : opener.offset].rstrip()
     if before.endswith((")", "=>", "{", "}", ";", "else", "try", "do")) or not before:

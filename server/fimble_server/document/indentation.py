@@ -45,25 +45,24 @@ def _code_lines(parsed: Parsed, scan: Scan, before: int) -> list[tuple[int, int]
     return lines
 
 
-def _ends_header(parsed: Parsed, scan: Scan) -> bool:
-    """True where the last code before the cursor is what ends a block's header."""
+def _ends_header(parsed: Parsed, scan: Scan, nearest: int) -> bool:
+    """True where the last code before the cursor is what ends the header that starts nearest."""
     if scan.last_code is None:
         return False
-    code = parsed.text[scan.last_code[1] : scan.last_code[2]]
-    words = _WORD.findall(code)
-    if parsed.language.closing_words:
-        return bool(words) and (
-            words[-1] in ("then", "do", "else", "begin") or words[0] in parsed.language.headers
-        )
-    return code.endswith(":")
+    if parsed.language.closing_words:  # No colon: a header is a line that begins with its word.
+        is_same_line = "\n" not in parsed.text[nearest : scan.last_code[1]]
+        return is_same_line and header_kind(parsed, nearest) not in (None, BlockKind.OTHER)
+    return parsed.text[scan.last_code[1] : scan.last_code[2]].endswith(":")
 
 
 def indented_block(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> Block:
+    """The innermost block at the cursor, outside of brackets that hold a blank line at it."""
     below = column_below(parsed.text, cursor)
     above = _code_lines(parsed, scan, line.start if line.is_blank else cursor)
     nearest = above[0] if above else None
-    ends_header = _ends_header(parsed, scan) and not scan.opened and scan.inside is None
-    if nearest and ends_header and not line.right.strip():
+    is_code_end = not scan.opened and scan.inside is None and not line.right.strip()
+    is_code_end = is_code_end and (line.is_blank or not parsed.language.closing_words)
+    if nearest and is_code_end and _ends_header(parsed, scan, nearest[0]):
         kind = header_kind(parsed, nearest[0])
         if kind is not None:
             return _new_body(line, nearest[1], below, kind)
