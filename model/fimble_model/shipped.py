@@ -10,10 +10,9 @@ from pathlib import Path
 
 from fimble_model.errors import CheckpointError
 
-__all__ = ["DEFAULT", "ShippedModel", "default_model_name", "find_model_folder", "shipped_models"]
+__all__ = ["ShippedModel", "default_model_name", "find_model_folder", "shipped_models"]
 
 _WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT = "default"
 _PREFERRED = "fimble-base"
 _SMALLEST = "fimble-nano"
 
@@ -47,13 +46,8 @@ def default_model_name(weights: Path = _WEIGHTS) -> str:
 
 
 def find_model_folder(name_or_dir: str | Path, weights: Path = _WEIGHTS) -> Path:
-    """The folder of a shipped model's name, or the folder itself; else `CheckpointError`.
-
-    The name `default` means the best model that ships.
-    """
+    """The folder of a shipped model's name, or the folder itself; else `CheckpointError`."""
     shipped = shipped_models(weights)
-    if str(name_or_dir) == DEFAULT:
-        name_or_dir = default_model_name(weights)
     for model in shipped:
         if model.name == str(name_or_dir):
             return model.folder
