@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# Cursors of an unfinished file: in expressions, after a docstring, in an empty body.
+TOUR := $(addprefix examples/shop.py:,19:34 31:47 38:19 41:16 45:9 48:23 53:21)
+
 .PHONY: demo test check format latency clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
-	@$(BIN)/fimble demo
+	@$(BIN)/fimble complete $(TOUR)
 
 test: $(VENV)/test.installed  ## the tests
 	$(BIN)/python -m pytest -q
