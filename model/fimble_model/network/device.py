@@ -13,7 +13,7 @@ import torch
 
 from fimble_model.errors import DeviceError
 
-__all__ = ["Dtype", "Placement", "choose_placement", "count_cores", "plan_threads"]
+__all__ = ["Dtype", "Placement", "choose_placement", "count_cores", "has_fbgemm", "plan_threads"]
 
 
 class Dtype(enum.Enum):
@@ -80,6 +80,11 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def has_fbgemm() -> bool:
+    """True where this torch carries the int8 kernels: on x86."""
+    return "fbgemm" in torch.backends.quantized.supported_engines
+
+
 def _choose_device(device: str) -> str:
     kind, _, index = device.partition(":")
     if device == "auto":
@@ -102,7 +107,7 @@ def _choose_device(device: str) -> str:
 
 
 def _choose_dtype(dtype: str, device: str) -> Dtype:
-    has_int8 = device == "cpu" and _FBGEMM in torch.backends.quantized.supported_engines
+    has_int8 = device == "cpu" and has_fbgemm()
     if dtype == "auto":
         if device != "cpu":
             return Dtype.BFLOAT16
@@ -141,7 +146,6 @@ def _check_threads(n_threads: int | None) -> int | None:
     return n_threads
 
 
-_FBGEMM = "fbgemm"
 _LEAST_PARAMETERS_TO_SHARE = 20_000_000
 # Guessed; measure: the editor and its other servers need cores too.
 _MOST_USEFUL_THREADS = 4

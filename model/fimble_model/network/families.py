@@ -219,6 +219,7 @@ def _head_size(values: Mapping[str, object], width: int, n_query_heads: int) -> 
 
 def _rope_theta(values: Mapping[str, object]) -> float:
     """Theta from `rope_parameters` (transformers 5) or from the top level (before)."""
+    theta = _number(values, "rope_theta", 10_000.0)
     for name in ("rope_parameters", "rope_scaling"):
         rope = values.get(name)
         if rope is None:
@@ -228,9 +229,8 @@ def _rope_theta(values: Mapping[str, object]) -> float:
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind != "default":
             raise _unsupported("rotary without scaling", f"{name} of type {kind!r}")
-        if "rope_theta" in rope:
-            return _number(rope, "rope_theta", 0.0)
-    return _number(values, "rope_theta", 10_000.0)
+        theta = _number(rope, "rope_theta", theta)
+    return theta
 
 
 def _count(values: Mapping[str, object], name: str, default: int | None = None) -> int:

@@ -69,7 +69,8 @@ class RmsNorm(nn.Module):
     def forward(self, x_NE: Tensor) -> Tensor:
         """Normalised rows; each row depends on itself alone."""
         if _is_serving_on_cpu(self.weight):
-            self._served = self._served or _ServedGain(self.weight, self.epsilon)
+            if self._served is None:
+                self._served = _ServedGain(self.weight, self.epsilon)
             return self._served.norm(x_NE)
         return functional.rms_norm(x_NE, self.weight.shape, self.weight, self.epsilon)
 
@@ -89,7 +90,8 @@ class HeadNorm(nn.Module):
     def forward(self, qk_NHD: Tensor) -> Tensor:
         """Normalised heads; the H axis holds the query heads, then the key heads."""
         if _is_serving_on_cpu(self.query_weight):
-            self._served = self._served or _ServedGain(self._gain(), self.epsilon)
+            if self._served is None:
+                self._served = _ServedGain(self._gain(), self.epsilon)
             return self._served.norm(qk_NHD)
         normed_NHD = functional.rms_norm(qk_NHD, qk_NHD.shape[-1:], None, self.epsilon)
         return normed_NHD * self._gain()
