@@ -6,7 +6,7 @@ The script is a JSON file named by the environment; what is heard is written to 
 Script keys, all optional: `texts` (whole texts; those that begin with the cursor's line up to the
 cursor are suggested), `encoding`, `delays_s` (one a request; the last repeats), `answers` (one a
 request: "texts", "null", "empty", "error"), `from_cursor` (ranges begin at the cursor, not at the
-line's first character), `n_items`, `n_items_on_request` (for those that the user asked for).
+line's first character), `menu_to_line_end` (menu entries replace the rest of the line too), `n_items`, `n_items_on_request` (for those that the user asked for).
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class ScriptedServer:
         self._delays_s = [float(str(delay)) for delay in _list_of(script.get("delays_s"))] or [0.0]
         self._answers = [str(answer) for answer in _list_of(script.get("answers"))] or ["texts"]
         self._from_cursor = bool(script.get("from_cursor"))
+        self._menu_to_line_end = bool(script.get("menu_to_line_end"))
         self._n_items = int(str(script.get("n_items", 1)))
         self._n_items_on_request = int(str(script.get("n_items_on_request", self._n_items)))
         self._log_path = log_path
@@ -168,7 +169,8 @@ class ScriptedServer:
     def _complete(self, params: object) -> dict[str, object]:
         row, first, cursor, fitting = self._matching(params)
         line = self._line_at(params)
-        edit_range = self._range(line, row, first, cursor)
+        end = len(line) if self._menu_to_line_end else cursor
+        edit_range = self._range(line, row, first, end)
         return {
             "isIncomplete": False,
             "items": [

@@ -52,6 +52,15 @@ vim.api.nvim_create_autocmd("LspProgress", {
   end,
 })
 
+vim.api.nvim_create_autocmd("LspRequest", {
+  group = group,
+  callback = function(event)
+    if own_client(event) then
+      require("fimble.menu").note_request(event.buf, event.data.request)
+    end
+  end,
+})
+
 vim.api.nvim_create_autocmd("ColorScheme", {
   group = group,
   callback = require("fimble.ghost").define_highlights,

@@ -2,6 +2,7 @@
 --- Thin: each function is a call or two into the module that does the work.
 local acceptance = require("fimble.acceptance")
 local keys = require("fimble.keys")
+local menu = require("fimble.menu")
 local offer = require("fimble.offer")
 local server = require("fimble.server")
 local settings = require("fimble.settings")
@@ -34,9 +35,7 @@ function M.on_attach(client, buf)
     -- Neovim's own ghost text for this server would be a second one.
     vim.lsp.inline_completion.enable(false, { client_id = client.id })
   end
-  if settings.current.menu and vim.lsp.completion then
-    vim.lsp.completion.enable(true, client.id, buf, { autotrigger = true })
-  end
+  menu.enable(client, buf)
   keys.map_defaults(buf)
   typing.watch(buf)
 end

@@ -97,7 +97,7 @@ local function keys_of(map)
   if not map.callback then
     local rhs = map.rhs or ""
     if map.expr == 1 then
-      return tostring(vim.api.nvim_eval(rhs))
+      return tostring(vim.api.nvim_eval(vim.keycode(rhs)))
     end
     return vim.keycode(rhs)
   end
@@ -118,11 +118,13 @@ local function fall_through(lhs)
   vim.api.nvim_feedkeys(keys, may_remap and "im" or "in", false)
 end
 
---- Whether a snippet waits for <Tab> to go on: then the key is the snippet's.
+--- Whether a snippet waits for <Tab> to go on, and <Tab> is mapped to do so: by Neovim since 0.11,
+--- else by the user. Then the key is the snippet's.
 ---@param lhs string
 ---@return boolean
 local function is_snippets(lhs)
-  return vim.keycode(lhs) == "\t" and vim.snippet.active({ direction = 1 })
+  local is_waiting = vim.keycode(lhs) == "\t" and vim.snippet.active({ direction = 1 })
+  return is_waiting and find_global_map(lhs) ~= nil
 end
 
 ---@param action fimble.Action

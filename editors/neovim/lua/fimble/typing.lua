@@ -1,6 +1,7 @@
 --- What happens while a user types in a buffer: draw anew what still fits, else take it away and
 --- ask. Owns the buffers' autocommands and the last text seen; drawing and asking are others' work.
 local asking = require("fimble.asking")
+local menu = require("fimble.menu")
 local offer = require("fimble.offer")
 local server = require("fimble.server")
 local settings = require("fimble.settings")
@@ -126,6 +127,9 @@ function M.watch(buf)
   end
   on("InsertEnter", begin)
   on({ "TextChangedI", "TextChangedP", "CursorMovedI" }, attend)
+  on("CompleteDone", function()
+    menu.on_done(buf)
+  end)
   on({ "CompleteChanged", "CompleteDone" }, vim.schedule_wrap(attend))
   on({ "InsertLeave", "BufLeave", "WinLeave" }, M.stop)
   on("BufEnter", function()
