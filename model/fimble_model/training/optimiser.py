@@ -26,7 +26,11 @@ _N_NEWTON_SCHULZ_STEPS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
-    """Learning rates at full height. The defaults won short trials on two CPU cores."""
+    """Learning rates at full height.
+
+    The matrix rate was the best of 0.01, 0.02 and 0.04 after 100 steps of `fimble-nano`, one
+    trial each; the others are guessed.
+    """
 
     matrix_rate: float = 0.01
     embedding_rate: float = 0.004

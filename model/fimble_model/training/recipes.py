@@ -24,8 +24,8 @@ class Recipe:
     time_s: float
 
 
-# Sized so that two CPU cores show it ten million tokens and more in an hour and a half: wider
-# or deeper learned less in that time. Widths are multiples of 32 for the int8 kernels.
+# Sized so that two shared CPU cores show it about ten million tokens in an hour and a half; that
+# this is the best size for that time is guessed. Widths are multiples of 32 for the int8 kernels.
 _NANO = Recipe(
     name="fimble-nano",
     network=NetworkConfig(
