@@ -11,6 +11,7 @@ from fimble_eval.latency import measure_latency
 from fimble_server.errors import FimbleError
 
 SOURCE = Path(typing_replay.__file__)
+TEXT = SOURCE.read_text(encoding="utf-8")
 
 
 async def test_typing_reuses_most_of_the_prompt() -> None:
@@ -19,7 +20,7 @@ async def test_typing_reuses_most_of_the_prompt() -> None:
     report = await measure_latency(
         name=SOURCE.name,
         uri=SOURCE.as_uri(),
-        text=SOURCE.read_text(encoding="utf-8"),
+        text=TEXT,
         n_spots=1,
         n_chars_per_spot=60,
         on_key=lambda done, total: seen.append((done, total)),
