@@ -112,6 +112,7 @@ class NativeEngine:
             stop=request.stop,
             max_new_tokens=request.max_new_tokens,
             n_healing_bytes=plan.n_text_bytes if plan else 0,
+            min_confidence=request.min_confidence,
         )
         row = Row(request, plan, middle, self._clock.now_ms())
         # One slot more than is known, so that at least one token can follow.

@@ -1,13 +1,14 @@
 """One row's middle as it grows: tokens to characters, and where it ends.
 
 Owns the text, its tokens, and the order in which the ends are checked: end token, stop rule,
-length. Pure: knows neither tensors nor other rows.
+length, giving up. Pure: knows neither tensors nor other rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fimble_model.engine.giving_up import bounded_logprob, is_hopeless
 from fimble_model.engine.protocol import FinishReason, GeneratedToken, StopRule, TokenId
 from fimble_model.text.detokenizer import Detokenizer
 
@@ -27,12 +28,15 @@ class Middle:
         stop: StopRule,
         max_new_tokens: int,
         n_healing_bytes: int,
+        min_confidence: float = 0.0,
     ) -> None:
         self.text = ""
         self.tokens: list[GeneratedToken] = []
         self._token_bytes = token_bytes
         self._stop = stop
         self._max_new_tokens = max_new_tokens
+        self._min_confidence = min_confidence
+        self._sum_logprobs = 0.0
         self._detokenizer = Detokenizer(n_healing_bytes)
         self._n_sent_chars = 0
 
@@ -61,7 +65,16 @@ class Middle:
             return FinishReason.STOP_RULE
         if len(self.tokens) >= self._max_new_tokens:
             return FinishReason.LENGTH
-        return None
+        return FinishReason.GIVEN_UP if self._is_hopeless(logprob) else None
+
+    def _is_hopeless(self, logprob: float) -> bool:
+        self._sum_logprobs += bounded_logprob(logprob)
+        return is_hopeless(
+            sum_logprobs=self._sum_logprobs,
+            n_tokens=len(self.tokens),
+            n_tokens_left=self._max_new_tokens - len(self.tokens),
+            min_confidence=self._min_confidence,
+        )
 
     def take_unsent(self) -> str:
         """Characters that came since the last call."""

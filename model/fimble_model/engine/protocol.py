@@ -95,13 +95,18 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One row to be generated. `max_new_tokens` counts tokens after the prompt."""
+    """One row to be generated. `max_new_tokens` counts tokens after the prompt.
+
+    A row ends as GIVEN_UP where the geometric mean of its tokens' probabilities can hardly
+    reach `min_confidence` any more (see `giving_up`); 0 lets every row come to its end.
+    """
 
     request_id: RequestId
     prompt: Prompt
     max_new_tokens: int
     stop: StopRule
     sampling: Sampling = field(default_factory=Sampling)
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for a request that could never give an answer."""
@@ -110,6 +115,12 @@ class Request:
                 expected="max_new_tokens of at least 1",
                 found=str(self.max_new_tokens),
                 to_do="Ask for one token or do not ask.",
+            )
+        if not 0.0 <= self.min_confidence <= 1.0:
+            raise RequestError(
+                expected="a min_confidence from 0 to 1",
+                found=repr(self.min_confidence),
+                to_do="Use 0 to have every row come to its end.",
             )
         if not self.prompt.token_ids:
             raise RequestError(
@@ -126,6 +137,7 @@ class FinishReason(enum.Enum):
     STOP_RULE = "stop_rule"
     LENGTH = "length"
     CONTEXT_FULL = "context_full"
+    GIVEN_UP = "given_up"
     CANCELLED = "cancelled"
     FAILED = "failed"
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
 from fimble_server.completion.answer import Hidden
 from fimble_server.completion.cutting import Material, cut_middle
@@ -21,8 +22,6 @@ from fimble_server.completion.sure_beginning import sure_beginning
 __all__ = ["Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
 _MIN_TELLING_CHARS = 3
-# One token of which the model thought nothing should not outweigh a long sure middle.
-_LEAST_LOGPROB = math.log(1e-4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +73,9 @@ def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
         kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
     )
     part = _judge(beginning, middle, finish.tokens, page, plan)
+    if isinstance(part, Hidden) and finish.reason is FinishReason.GIVEN_UP:
+        n_tokens = len(finish.tokens)
+        return Hidden(text=middle, reason=f"not confident (given up after {n_tokens} tokens)")
     return part if isinstance(part, Draft) else whole
 
 
@@ -101,13 +103,9 @@ def confidence_of(tokens: Sequence[GeneratedToken], n_kept_chars: int) -> float:
     for token in tokens:
         if n_known_chars >= n_kept_chars:
             break
-        logprobs.append(_bounded(token.logprob))
+        logprobs.append(bounded_logprob(token.logprob))
         n_known_chars = token.char_end
     return math.exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
-
-
-def _bounded(logprob: float) -> float:
-    return _LEAST_LOGPROB if math.isnan(logprob) else min(0.0, max(_LEAST_LOGPROB, logprob))
 
 
 def _without_blank_lines_filled(text: str) -> str:

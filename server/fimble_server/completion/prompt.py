@@ -143,6 +143,8 @@ def build_requests(laid_out: LaidOut, plan: Plan, budget: PromptBudget) -> tuple
             sampling=Sampling()
             if index == 0
             else Sampling(temperature=0.8, top_p=0.95, seed=index),
+            # Of several candidates the unsure ones are looked at too.
+            min_confidence=plan.min_confidence if plan.n_candidates == 1 else 0.0,
         )
         for index in range(plan.n_candidates)
     )
