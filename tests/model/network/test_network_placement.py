@@ -92,9 +92,10 @@ def test_what_the_machine_lacks_is_refused(
 
 
 def test_small_networks_run_on_one_thread() -> None:
-    """Sharing microseconds of work costs more than it saves; large networks share it."""
+    """Sharing microseconds of work costs more than it saves; large ones take half the cores."""
     assert plan_threads(n_parameters=3_000_000, n_cores=8) == 1
     assert plan_threads(n_parameters=500_000_000, n_cores=1) == 1
+    assert plan_threads(n_parameters=500_000_000, n_cores=4) == 2
     assert plan_threads(n_parameters=500_000_000, n_cores=64) == 4
 
 
