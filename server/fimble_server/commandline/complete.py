@@ -24,8 +24,10 @@ from fimble_server.completion.completer import Completer
 from fimble_server.completion.inline_port import InlinePort
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.secret_files import find_secrecy
 from fimble_server.document.buffers import Buffer
 from fimble_server.document.languages import language_for_path
+from fimble_server.errors import FimbleError
 from fimble_server.settings import ModelSettings, Settings, limits_from
 
 __all__ = ["CompleteOptions", "complete_targets"]
@@ -73,6 +75,13 @@ def complete_targets(
 
 def _snapshot_of(target: Target, options: CompleteOptions) -> Snapshot:
     path = target.path.absolute()
+    secrecy = find_secrecy(str(path))
+    if secrecy is not None:
+        raise FimbleError(
+            expected="a file that may be shown to the model",
+            found=f"{target.path}: {secrecy}",
+            to_do="Name another file; Fimble never reads such ones.",
+        )
     buffer = Buffer(
         uri=path.as_uri(),
         language_id=language_for_path(path.name).language_id,

@@ -21,6 +21,7 @@ from fimble_model.engine.protocol import Clock
 from fimble_server import __version__
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.secret_files import find_secrecy_of_uri
 from fimble_server.document.positions import PositionUnit
 from fimble_server.errors import SettingsError
 from fimble_server.lsp import convert
@@ -202,7 +203,7 @@ class Session:
         language_id = opened.buffer.language_id
         if language_id in completion.disabled_languages:
             return f"completion.disabled_languages names {language_id}"
-        return None
+        return find_secrecy_of_uri(opened.buffer.uri)
 
     def _owner(self, method: str, uri: str) -> str:
         """The name under which a file's requests replace each other, among all sessions."""

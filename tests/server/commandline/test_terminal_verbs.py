@@ -119,6 +119,16 @@ def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
     assert "UTF-8" in str(finished.exception)
 
 
+def test_a_file_of_secrets_is_refused_unread(tmp_path: Path) -> None:
+    """Its name is enough: no text of it reaches a prompt, nor its refusal."""
+    path = tmp_path / ".env"
+    path.write_text("TOKEN=hunter2\n", encoding="utf-8")
+    finished = _run("complete", f"{path}:1:7")
+    assert isinstance(finished.exception, FimbleError)
+    assert "secrets" in str(finished.exception)
+    assert "hunter2" not in str(finished.exception)
+
+
 def test_check_passes_with_the_shipped_model() -> None:
     """Every finding is fine and the exit code says so."""
     finished = _run("check", "--json")

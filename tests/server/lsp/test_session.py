@@ -304,8 +304,9 @@ async def test_what_became_of_a_suggestion_is_part_of_the_next_question(
 
 
 async def test_explain_says_how_the_last_request_of_a_file_ended(
-    client: RawClient, completer: ScriptedCompleter
+    client: RawClient, completer: ScriptedCompleter, house: SessionHouse
 ) -> None:
+    await _until(lambda: house.host.thread.status.error is not None)
     completer.script = lambda snapshot: build_answer(snapshot, reason="not sure enough")
     client.open(URI, "ab\n")
     asked = {"textDocument": {"uri": URI}}
@@ -394,6 +395,21 @@ async def test_explain_says_why_a_file_is_left_in_peace(client: RawClient) -> No
         assert explained == {"silence": silence}
     explained = await client.request("fimble/explain", {"textDocument": {"uri": "file:///no"}})
     assert explained == {"silence": "the file is not open"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///shop/.env", "git:/shop/prod.pem?HEAD", "file:///c%3A/.ssh/id_rsa"]
+)
+async def test_a_file_of_secrets_is_never_asked_about(
+    client: RawClient, completer: ScriptedCompleter, uri: str
+) -> None:
+    client.open(uri, "TOKEN=\n", language_id="python")
+    assert await client.request(INLINE, inline_params(uri, 0, 6)) == {"items": []}
+    params = {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 6}}
+    assert (await client.request(MENU, params))["items"] == []
+    assert completer.asked == []
+    explained = await client.request("fimble/explain", {"textDocument": {"uri": uri}})
+    assert "secrets" in explained["silence"]
 
 
 @pytest.mark.parametrize("uri", ["http://[", "", "%", "untitled:1", "file:///c%3A/ä😀"])
