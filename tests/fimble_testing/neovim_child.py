@@ -6,6 +6,7 @@ init file. Every wait ends, at the latest with a report of what was on the scree
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -73,8 +74,10 @@ class NeovimChild:
         # Without --headless Neovim waits for us to attach, as it does for a real interface.
         self._nvim = pynvim.attach(
             "child",
-            argv=["env", "-i", *words, str(program), "--embed", "-n", "-i", "NONE"]
-            + ["-u", str(init), str(file)],
+            argv=[
+                *("env", "-i", *words, str(program), "--embed", "-n", "-i", "NONE"),
+                *("-u", str(init), str(file)),
+            ],
         )
         self.screen = Screen()
         self._nvim.ui_attach(n_columns, n_rows, rgb=True, ext_linegrid=True, ext_hlstate=True)
@@ -83,10 +86,9 @@ class NeovimChild:
         """End the process."""
         if self._nvim.api.get_mode()["blocking"]:
             self._nvim.input("<C-c>")
-        try:
+        # It is gone before it can answer.
+        with contextlib.suppress(OSError, EOFError, pynvim.NvimError):
             self._nvim.command("qall!")
-        except (OSError, EOFError, pynvim.NvimError):
-            pass  # It is gone before it can answer.
         self._nvim.close()
 
     def type(self, keys: str) -> None:

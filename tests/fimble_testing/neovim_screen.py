@@ -56,20 +56,24 @@ class Screen:
                 assert taker is not None
                 taker(*arguments)
 
-    def lines(self) -> list[str]:
-        """The rows as text, without the spaces at their ends."""
-        return ["".join(cell.text for cell in row).rstrip() for row in self.cells]
+    def lines(self, *, without: str | None = None) -> list[str]:
+        """The rows as text, without the spaces at their ends and a highlight group's cells."""
+        return [
+            "".join(cell.text for cell in row if without not in self._groups_of(cell)).rstrip()
+            for row in self.cells
+        ]
 
     def text_of(self, group: str) -> dict[int, str]:
         """What is drawn in a highlight group, by screen row."""
         found = {}
         for index, row in enumerate(self.cells):
-            text = "".join(
-                cell.text for cell in row if group in self.highlights[cell.highlight_id].groups
-            )
+            text = "".join(cell.text for cell in row if group in self._groups_of(cell))
             if text:
                 found[index] = text
         return found
+
+    def _groups_of(self, cell: Cell) -> tuple[str, ...]:
+        return self.highlights[cell.highlight_id].groups
 
     def _resize(self, _grid: int, n_columns: int, n_rows: int) -> None:
         self.cells = [[Cell()] * n_columns for _ in range(n_rows)]

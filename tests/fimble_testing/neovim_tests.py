@@ -7,7 +7,7 @@ from typing import Protocol
 
 from fimble_testing.neovim_child import NeovimChild
 
-__all__ = ["ADD_LINES", "ADD_TEXT", "StartNeovim", "trigger_kind"]
+__all__ = ["ADD_LINES", "ADD_TEXT", "StartNeovim", "is_served", "trigger_kind"]
 
 ADD_LINES = ("def add(a, b):", '    """Add two numbers."""', "    return a + b")
 ADD_TEXT = "\n".join(ADD_LINES)
@@ -26,6 +26,7 @@ class StartNeovim(Protocol):
         init: str = "init_plugin.lua",
         command: list[str] | None = None,
         maps: str = "",
+        n_columns: int = 70,
     ) -> NeovimChild:
         """`setup` None means `vim.lsp.enable` and no setup; `maps` is Vim script run before."""
         ...
@@ -37,3 +38,13 @@ def trigger_kind(entry: dict[str, object]) -> object:
         case {"context": {"triggerKind": kind}}:
             return kind
     raise AssertionError("a request without a trigger kind")
+
+
+def is_served(child: NeovimChild) -> bool:
+    """True once a server is attached to the current buffer."""
+    return bool(
+        child.lua(
+            'local client = vim.lsp.get_clients({ bufnr = 0, name = "fimble" })[1]\n'
+            "return client ~= nil and client.initialized == true"
+        )
+    )

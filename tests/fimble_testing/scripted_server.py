@@ -6,7 +6,8 @@ The script is a JSON file named by the environment; what is heard is written to 
 Script keys, all optional: `texts` (whole texts; those that begin with the cursor's line up to the
 cursor are suggested), `encoding`, `delays_s` (one a request; the last repeats), `answers` (one a
 request: "texts", "null", "empty", "error"), `from_cursor` (ranges begin at the cursor, not at the
-line's first character), `menu_to_line_end` (menu entries replace the rest of the line too), `n_items`, `n_items_on_request` (for those that the user asked for).
+line's first character), `menu_to_line_end` (menu entries replace the rest of the line too),
+`n_items`, `n_items_on_request` (for those that the user asked for).
 """
 
 from __future__ import annotations
@@ -117,7 +118,9 @@ class ScriptedServer:
     def _changed(self, text: str, change: object) -> str:
         match change:
             case {"range": {"start": start, "end": end}, "text": str(new_text)}:
-                return text[: self._offset(text, start)] + new_text + text[self._offset(text, end) :]
+                return (
+                    text[: self._offset(text, start)] + new_text + text[self._offset(text, end) :]
+                )
             case {"text": str(whole)}:
                 return whole
             case _:

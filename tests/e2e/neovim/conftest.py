@@ -1,4 +1,4 @@
-"""Real Neovims for the tests of this folder, with the plugin and a scripted server or the real one."""
+"""Real Neovims for the tests of this folder, with a scripted server or the real one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fimble_testing.neovim_child import NeovimChild, ScriptedLog, find_neovim
-from fimble_testing.neovim_tests import ADD_TEXT, StartNeovim
+from fimble_testing.neovim_tests import ADD_TEXT, StartNeovim, is_served
 
 _HERE = Path(__file__).resolve().parent
 _PROJECT = _HERE.parents[2]
@@ -47,6 +47,7 @@ def start(neovim_name: str, tmp_path: Path, log: ScriptedLog) -> Iterator[StartN
         init: str = "init_plugin.lua",
         command: list[str] | None = None,
         maps: str = "",
+        n_columns: int = 70,
     ) -> NeovimChild:
         file, script_path = tmp_path / name, tmp_path / "script.json"
         file.write_bytes(text.encode())
@@ -56,11 +57,13 @@ def start(neovim_name: str, tmp_path: Path, log: ScriptedLog) -> Iterator[StartN
             folder=tmp_path,
             file=file,
             init=_HERE / init,
+            n_columns=n_columns,
             environment={
                 "FIMBLE_PLUGIN": str(_PROJECT / "editors" / "neovim"),
                 "FIMBLE_CMD": json.dumps(command or [sys.executable, "-P", str(_SCRIPTED_SERVER)]),
                 "FIMBLE_SETUP": "none" if setup is None else json.dumps(setup),
                 "FIMBLE_MAPS": maps,
+                "FIMBLE_SNIPPET": builtin_snippet(),
                 "SCRIPTED_SERVER_SCRIPT": str(script_path),
                 "SCRIPTED_SERVER_LOG": str(log.path),
             },
@@ -74,11 +77,8 @@ def start(neovim_name: str, tmp_path: Path, log: ScriptedLog) -> Iterator[StartN
         child.close()
 
 
-def is_served(child: NeovimChild) -> bool:
-    """True once a server is attached to the current buffer."""
-    return bool(
-        child.lua(
-            'local client = vim.lsp.get_clients({ bufnr = 0, name = "fimble" })[1]\n'
-            "return client ~= nil and client.initialized == true"
-        )
-    )
+def builtin_snippet() -> str:
+    """The Lua in the docs that needs no plugin."""
+    page = (_PROJECT / "docs" / "editors" / "neovim.md").read_text(encoding="utf-8")
+    _, _, after_mark = page.partition("<!-- tests/e2e/neovim runs this block -->\n```lua\n")
+    return after_mark.partition("\n```\n")[0]

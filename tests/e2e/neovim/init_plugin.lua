@@ -6,6 +6,7 @@ vim.o.cmdheight = 2
 vim.o.hidden = true
 vim.opt.runtimepath:prepend(vim.env.FIMBLE_PLUGIN)
 vim.api.nvim_set_hl(0, "FimbleGhost", { fg = "#808080", italic = true })
+vim.api.nvim_set_hl(0, "FimbleCount", { fg = "#606060" })
 vim.g.notes = {}
 vim.notify = function(words) -- kept, so that no message fills the screen
   local notes = vim.g.notes

@@ -70,7 +70,7 @@ def test_words_and_lines_are_taken_while_the_rest_stays(
     child.wait_lines(*ADD)
     child.wait(lambda: log.entries("workspace/executeCommand"))
     partly = log.entries("textDocument/didPartiallyAcceptCompletion")
-    lengths = [entry["params"]["acceptedLength"] for entry in partly]  # type: ignore[index, call-overload]  # JSON
+    lengths = [entry["params"]["acceptedLength"] for entry in partly]  # type: ignore[index]  # JSON
     assert lengths == [7, len(ADD[0]), len(ADD[0]) + 1 + len(ADD[1])]
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in other ghost texts, held not to go wrong in ours: late answers, emoji, death."""
+"""What goes wrong in other ghost texts does not in ours: late answers, emoji, death."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+
 from fimble_testing.neovim_child import ScriptedLog
 from fimble_testing.neovim_tests import ADD_LINES as ADD
 from fimble_testing.neovim_tests import StartNeovim
@@ -115,7 +116,9 @@ def test_emoji_stand_where_they_should_in_every_encoding(
     child.wait_lines('naïve = "😀 ünï🎉')
     child.type("<Tab>")
     child.wait_lines('naïve = "😀 ünï🎉"', "print(naïve)")
-    partly = child.wait(lambda: log.entries("textDocument/didPartiallyAcceptCompletion"))[0]["params"]
+    partly = child.wait(lambda: log.entries("textDocument/didPartiallyAcceptCompletion"))[0][
+        "params"
+    ]
     assert isinstance(partly, dict)
     assert partly["acceptedLength"] == len('naïve = "😀 ünï🎉') + 2  # an emoji is two units
 
@@ -149,7 +152,7 @@ def test_files_with_crlf_stay_so(start: StartNeovim, log: ScriptedLog) -> None:
         assert file.read() == b"x = 1\r\ny = 2\r\nif ok:\r\n    return 1\r\n"
     child.wait(lambda: log.entries("workspace/executeCommand"), what="accepted")
     lengths = [
-        entry["params"]["acceptedLength"]  # type: ignore[index, call-overload]  # JSON
+        entry["params"]["acceptedLength"]  # type: ignore[index]  # JSON
         for entry in log.entries("textDocument/didPartiallyAcceptCompletion")
     ]
     assert lengths == [len("if ok:"), len("if ok:\r\n    return")]
@@ -234,5 +237,3 @@ def cancelled_id(entry: dict[str, object]) -> object:
 
 def process_id(log: ScriptedLog) -> int:
     return int(str(log.entries("initialize")[-1]["process_id"]))
-
-

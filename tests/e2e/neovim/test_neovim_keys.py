@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fimble_testing.neovim_child import ScriptedLog
 from fimble_testing.neovim_tests import ADD_LINES as ADD
 from fimble_testing.neovim_tests import StartNeovim
@@ -24,7 +25,8 @@ def test_tab_is_a_tab_where_nothing_is_shown(start: StartNeovim) -> None:
         "inoremap <Tab> <Cmd>call nvim_put(['was_tab'], 'c', v:false, v:true)<CR>",
         "imap <Tab> <Plug>(other)\ninoremap <Plug>(other) was_tab",
         "lua vim.keymap.set('i', '<Tab>', function() return 'was_tab' end, { expr = true })",
-        "lua vim.keymap.set('i', '<Tab>', function() vim.api.nvim_put({'was_tab'}, 'c', false, true) end)",
+        "lua vim.keymap.set('i', '<Tab>', function()"
+        " vim.api.nvim_put({'was_tab'}, 'c', false, true) end)",
     ],
 )
 def test_tab_does_what_the_user_mapped_it_to_where_nothing_is_shown(
@@ -106,7 +108,7 @@ def test_a_toggled_buffer_or_filetype_is_left_alone(start: StartNeovim, log: Scr
 
 def test_a_pause_asks_nothing_and_tells_the_server(start: StartNeovim, log: ScriptedLog) -> None:
     child = start(setup={"server": {"completion": {"eagerness": 0.9}}})
-    options = log.entries("initialize")[0]["params"]["initializationOptions"]  # type: ignore[index, call-overload]  # JSON
+    options = log.entries("initialize")[0]["params"]["initializationOptions"]  # type: ignore[index]  # JSON
     assert options == {"fimble": {"completion": {"eagerness": 0.9, "enabled": True}}}
     child.command("Fimble pause")
     child.type("idef a<M-Bslash><Esc>")
@@ -116,7 +118,7 @@ def test_a_pause_asks_nothing_and_tells_the_server(start: StartNeovim, log: Scri
     child.wait_ghost("dd(a, b):", *ADD[1:])
     changes = log.entries("workspace/didChangeConfiguration")
     completions = [
-        change["params"]["settings"]["fimble"]["completion"]  # type: ignore[index, call-overload]  # JSON
+        change["params"]["settings"]["fimble"]["completion"]  # type: ignore[index]  # JSON
         for change in changes
     ]
     assert completions == [
@@ -130,7 +132,7 @@ def test_a_pause_asks_nothing_and_tells_the_server(start: StartNeovim, log: Scri
     ("given", "words"),
     [
         ("{ keyes = {} }", "expected one of automatic, cmd"),
-        ("{ debounce_ms = 'soon' }", "expected a number for `debounce_ms`; found \"soon\""),
+        ("{ debounce_ms = 'soon' }", 'expected a number for `debounce_ms`; found "soon"'),
         ("{ keys = { acept = '<Tab>' } }", "`keys.acept`"),
     ],
 )

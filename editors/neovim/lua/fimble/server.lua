@@ -201,7 +201,8 @@ local function come_back_later(life)
     n_restarts = 0
   end
   if n_restarts >= MAX_RESTARTS then
-    local words = "Fimble's server died %d times in a row. See :checkhealth fimble, :Fimble restart."
+    local words =
+      "Fimble's server died %d times in a row. See :checkhealth fimble, :Fimble restart."
     vim.notify(words:format(n_restarts + 1), vim.log.levels.ERROR)
     return
   end

@@ -67,7 +67,8 @@ function M.words(circumstances)
   local note, percent = notes[circumstances.client_id], percents[circumstances.client_id]
   if not note or note.kind == "Normal" then
     local is_busy = note == nil or note.busy
-    return "fimble" .. (percent and (": loading %d/100"):format(percent) or is_busy and " ..." or "")
+    return "fimble"
+      .. (percent and (": loading %d/100"):format(percent) or is_busy and " ..." or "")
   end
   local word = { Warning = "warning", Error = "error", Inactive = "off" }
   return "fimble: " .. word[note.kind]
