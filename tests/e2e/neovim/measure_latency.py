@@ -23,21 +23,14 @@ from pathlib import Path
 
 from fimble_eval.machine import describe_machine
 from fimble_eval.typing_replay import Spot, keystrokes_of, plan_spots
-from fimble_testing.neovim_child import NeovimChild, find_neovim
+from fimble_testing.neovim_child import NeovimChild
 from fimble_testing.neovim_screen import Screen
+from fimble_testing.neovim_served import model_words, start_served
 
-_HERE = Path(__file__).resolve().parent
-_PLUGIN = _HERE.parents[2] / "editors" / "neovim"
-_COMMAND = [sys.executable, "-P", "-m", "fimble_server", "serve"]
 _WAIT_S = 0.5
 # A quick typist's pause between two keys.
 _PAUSE_S = 0.06
 _KEY_NAMES = {" ": "<Space>", "<": "<lt>", "\t": "<Tab>"}
-_STATE = """
-local client = vim.lsp.get_clients({ name = "fimble" })[1]
-local note = client and require("fimble.status").note(client.id)
-return note and not note.busy and note.message or ""
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,31 +48,6 @@ class Quantiles:
     n_keys: int
     p50_ms: float
     p95_ms: float
-
-
-def start_neovim(folder: Path, source: Path, eagerness: float) -> NeovimChild:
-    """A Neovim on a copy of the file, its server's model loaded."""
-    program = find_neovim("newest")
-    if program is None:
-        sys.exit("No Neovim: run tests/e2e/neovim/install.sh first.")
-    page = folder / source.name
-    page.write_bytes(source.read_bytes())
-    server = {"completion": {"eagerness": eagerness}}
-    child = NeovimChild(
-        program,
-        folder=folder,
-        file=page,
-        init=_HERE / "init_plugin.lua",
-        environment={
-            "FIMBLE_PLUGIN": str(_PLUGIN),
-            "FIMBLE_CMD": json.dumps(_COMMAND),
-            "FIMBLE_SETUP": json.dumps({"server": server, "keys": False}),
-        },
-        n_columns=100,
-        n_rows=40,
-    )
-    child.wait(lambda: "(" in str(child.lua(_STATE)), what="the model loaded", timeout_s=60)
-    return child
 
 
 def type_spot(child: NeovimChild, text: str, spot: Spot) -> list[Timed]:
@@ -132,9 +100,9 @@ def measure(source: Path, *, n_spots: int, n_chars: int, eagerness: float) -> di
     """The result, JSON-ready."""
     text = source.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        child = start_neovim(Path(folder), source, eagerness)
+        child = start_served(Path(folder), source, eagerness=eagerness)
         try:
-            model = str(child.lua(_STATE))
+            model = model_words(child)
             version = child.command("version").strip().splitlines()[0]
             spots = plan_spots(text, n_spots=n_spots, n_chars=n_chars)
             type_spot(child, text, spots[0])  # warm: not counted
