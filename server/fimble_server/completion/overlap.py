@@ -76,7 +76,8 @@ def _without_overlap(text: str, right: str) -> str:
     while ahead and (n_chars := _n_overlap(text.rstrip(), ahead)):
         text = text.rstrip()[:-n_chars]
     is_before_closer = ahead[:1] in _PAIRS and is_only_closers(ahead)
-    if is_before_closer and text.rstrip().endswith(";"):
+    is_in_round = ahead[:1] == ")" and text.count(")") <= text.count("(")
+    if is_before_closer and text.rstrip().endswith((";", ":") if is_in_round else ";"):
         return text.rstrip()[:-1]
     return text
 

@@ -15,6 +15,11 @@ from fimble_server.document.lexemes import LexemeKind, Lexicon, lexicon_of, n_co
 __all__ = ["Boundary", "Extent", "Reader"]
 
 _CONTINUING_SIGNS = ".?:&|+*=<-"
+# Words of Python that begin statements and stand in no expression.
+_NEVER_IN_BRACKETS = frozenset(
+    {"assert", "break", "class", "continue", "def", "del", "except", "finally", "global"}
+    | {"import", "pass", "raise", "return", "try", "while", "with"}
+)
 _MAX_LEADING_NEWLINES = 2  # A middle that begins with more is not going anywhere.
 
 
@@ -35,9 +40,10 @@ class Boundary:
     """What a reader must know of the buffer.
 
     `start_column` is how far the cursor's blank line is indented, None where text stands left
-    of the cursor. `floor_column` is the least indentation of a kept line, and of the first line
-    too where `is_floor_strict`. `n_closable` brackets open at the cursor are the middle's to
-    close. `inside_opener` is what opened the string or comment at the cursor, and
+    of the cursor; where it `is_settled`, a line further in would belong to nothing.
+    `floor_column` is the least indentation of a kept line, and of the first line too where
+    `is_floor_strict`. `n_closable` brackets open at the cursor are the middle's to close.
+    `inside_opener` is what opened the string or comment at the cursor, and
     `is_inside_closed` says that its end stands on the right. `right_sign` is the sign right of
     the cursor that the middle must not write again. `forbidden_clauses` begin a sibling of the
     block at the cursor; the first word of the middle may be one where `may_begin_clause`.
@@ -49,6 +55,7 @@ class Boundary:
     extent: Extent
     max_lines: int
     start_column: int | None
+    is_settled: bool
     floor_column: int
     is_floor_strict: bool
     n_closable: int
@@ -193,9 +200,15 @@ class Reader:
 
     def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:
         """Judge a line by what it begins with: is it still in the block, and a new statement?"""
+        column = self._column or 0
+        if self._opened and self._is_never_closed(lexeme, column):
+            self._cut_at(self._safe_end or 0)
+            return
         if self._opened or kind is LexemeKind.CLOSER:
             return
-        column = self._column or 0
+        if self._is_first and self._is_too_far_in(column):
+            self._cut_at(start)
+            return
         if self._is_first and (column > self._floor or not self._boundary.is_floor_strict):
             self._floor = column
         if column < self._floor:
@@ -217,6 +230,20 @@ class Reader:
             self._own_headers.add(column)
         elif kind is not LexemeKind.COMMENT:
             self._own_headers.discard(column)
+
+    def _is_too_far_in(self, column: int) -> bool:
+        start_column = self._boundary.start_column
+        return self._boundary.is_settled and start_column is not None and column > start_column
+
+    def _is_never_closed(self, lexeme: str, column: int) -> bool:
+        """True where a line cannot stand in the bracket that the middle has left open.
+
+        NOTE: a preprocessor's lines stand where they like.
+        """
+        if self._is_braces:
+            return column < self._floor and lexeme[0] != "#"
+        is_python = self._boundary.language.language_id == "python"
+        return column < self._floor or (is_python and lexeme in _NEVER_IN_BRACKETS)
 
     def _is_new_statement(self, kind: LexemeKind, lexeme: str) -> bool:
         if not self._is_braces:

@@ -72,6 +72,7 @@ def build_stop(
         extent=extent,
         max_lines=max_lines,
         start_column=n_columns(facts.line_left) if facts.is_at_line_start else None,
+        is_settled=facts.is_settled,
         floor_column=block.body_column,
         is_floor_strict=not is_braces,
         n_closable=len(facts.open_brackets) - facts.n_closed_right,

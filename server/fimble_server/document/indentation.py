@@ -19,12 +19,12 @@ from fimble_server.document.blocks import (
     own_column,
 )
 from fimble_server.document.grammars import NODE_KINDS
-from fimble_server.document.languages import BlockKind
+from fimble_server.document.languages import BlockKind, Layout
 from fimble_server.document.lexemes import LexemeKind, n_columns
 from fimble_server.document.parsed import Parsed
 from fimble_server.document.scan import Scan
 
-__all__ = ["indented_block"]
+__all__ = ["indented_block", "is_column_settled"]
 
 _WORD = re.compile(r"\w+")
 
@@ -84,6 +84,22 @@ def indented_block(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> Block
     if column == 0 or parsed.tree is None:
         return build_block(BlockKind.MODULE, None, column, is_empty=not above and below is None)
     return build_block(_kind_by_tree(parsed, line.start), max(0, column - 1), column)
+
+
+def is_column_settled(parsed: Parsed, line: Line, scan: Scan) -> bool:
+    """True where a blank line is indented like a statement above it that opens nothing.
+
+    A line without indentation is not settled: some editors leave it to be typed. Neither is one
+    in a language whose blocks we do not know.
+    """
+    own = own_column(line)
+    is_known = parsed.language.layout is Layout.INDENTATION and bool(parsed.language.headers)
+    if not own or scan.opened or not is_known:
+        return False
+    above = _code_lines(parsed, scan, line.start)
+    if not above or _ends_header(parsed, scan, above[0][0]):
+        return False
+    return next((column for _, column in above if column <= own), None) == own
 
 
 def _clause_column_below(parsed: Parsed, offset: int) -> int | None:
