@@ -1,0 +1,202 @@
+/**
+ * This window's server: started, spoken to, and started again where it ended unasked.
+ *
+ * Owns the language client and the process behind it. Knows nothing of status bars and menus:
+ * whoever wants to know listens.
+ */
+
+import type { ChildProcess } from "node:child_process";
+
+import * as vscode from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  type LanguageClientOptions,
+  type Middleware,
+} from "vscode-languageclient/node";
+
+import { planRestart } from "./backoff.js";
+import type { Link, TakeLog } from "./connecting.js";
+import { collectSettings, type Tree } from "./settings.js";
+import type { Phase, StatusNote } from "./status.js";
+
+/** Makes the way to a server; rejects in words for the user. */
+export type MakeLink = (takeLog: TakeLog) => Promise<Link>;
+
+export interface Hears {
+  readonly phase: (phase: Phase) => void;
+  readonly note: (note: StatusNote) => void;
+  /** Per cent of the model that is loaded; undefined once it is, or is not to be. */
+  readonly loaded: (percent: number | undefined) => void;
+}
+
+/** One client and what belongs to it; a later life knows nothing of an earlier one's end. */
+interface Life {
+  client: LanguageClient | undefined;
+  child: ChildProcess | undefined;
+  readySinceMs: number | undefined;
+  told: Tree;
+}
+
+/** Keeps the invariant that at most one life is the current one; the ends of others are ignored. */
+export class Server {
+  private life: Life | undefined;
+  private nFailures = 0;
+  private restartTimer: NodeJS.Timeout | undefined;
+  private lastWords = "";
+
+  constructor(
+    private readonly makeLink: MakeLink,
+    private readonly middleware: Middleware,
+    private readonly log: vscode.LogOutputChannel,
+    private readonly hears: Hears,
+  ) {}
+
+  /** The client, where it is ready to be spoken to. */
+  get client(): LanguageClient | undefined {
+    const client = this.life?.client;
+    return client?.isRunning() === true ? client : undefined;
+  }
+
+  /** Start, in place of whatever runs. */
+  async start(): Promise<void> {
+    await this.stop();
+    this.nFailures = 0;
+    await this.begin();
+  }
+
+  /** End whatever runs, and start nothing again. */
+  async stop(): Promise<void> {
+    clearTimeout(this.restartTimer);
+    const life = this.life;
+    this.life = undefined;
+    if (life !== undefined) {
+      await end(life);
+    }
+  }
+
+  /** The user's settings changed. */
+  sendSettings(): void {
+    const life = this.life;
+    const settings = collectSettings(vscode.workspace.getConfiguration("fimble"), life?.told);
+    this.notify("workspace/didChangeConfiguration", { settings: { fimble: settings } });
+  }
+
+  notify(method: string, params: object): void {
+    this.client?.sendNotification(method, params).catch((error: unknown) => {
+      this.log.warn(`${method} was not sent: ${String(error)}`);
+    });
+  }
+
+  private async begin(): Promise<void> {
+    const told = collectSettings(vscode.workspace.getConfiguration("fimble"));
+    const life: Life = { client: undefined, child: undefined, readySinceMs: undefined, told };
+    this.life = life;
+    this.hears.loaded(undefined);
+    this.hears.phase({ name: "starting" });
+    try {
+      const link = await this.makeLink((text) => this.takeLog(text));
+      life.child = link.child;
+      if (this.life !== life) {
+        await end(life);
+        return;
+      }
+      life.client = this.buildClient(life, link);
+      await life.client.start();
+      life.readySinceMs = Date.now();
+      if (this.life === life) {
+        this.hears.phase({ name: "running" });
+      }
+    } catch (error) {
+      this.log.error(String(error));
+      this.endedUnasked(life, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  private buildClient(life: Life, link: Link): LanguageClient {
+    const options: LanguageClientOptions = {
+      documentSelector: [{ scheme: "file" }, { scheme: "untitled" }],
+      initializationOptions: life.told,
+      outputChannel: this.log,
+      progressOnInitialization: false,
+      initializationFailedHandler: () => false,
+      middleware: {
+        ...this.middleware,
+        handleWorkDoneProgress: (_token, params) => {
+          this.hears.loaded(params.kind === "end" ? undefined : (params.percentage ?? 0));
+        },
+      },
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          this.endedUnasked(life, "The server ended.");
+          return { action: CloseAction.DoNotRestart, handled: true };
+        },
+      },
+    };
+    const client = new LanguageClient(
+      "fimble",
+      "Fimble",
+      () => Promise.resolve(link.streams),
+      options,
+    );
+    client.onNotification("didChangeStatus", (note: StatusNote) => this.hears.note(note));
+    return client;
+  }
+
+  /** Start again in a while, or give up and say so. Once a life. */
+  private endedUnasked(life: Life, why: string): void {
+    if (this.life !== life) {
+      return;
+    }
+    this.life = undefined;
+    life.child?.kill();
+    const upMs = life.readySinceMs === undefined ? 0 : Date.now() - life.readySinceMs;
+    const { nFailures, delayMs } = planRestart({ nFailuresBefore: this.nFailures, upMs });
+    this.nFailures = nFailures;
+    this.hears.loaded(undefined);
+    if (delayMs === undefined) {
+      this.giveUp(why);
+      return;
+    }
+    this.log.warn(`${why} It starts again in ${delayMs} ms.`);
+    this.hears.phase({ name: "restarting", delayMs });
+    this.restartTimer = setTimeout(() => void this.begin(), delayMs);
+  }
+
+  private giveUp(why: string): void {
+    const words =
+      `Fimble's server does not stay up. ${why} ` +
+      (this.lastWords === "" ? "" : `Its last words: ${this.lastWords}`);
+    this.hears.phase({ name: "stopped", why: words });
+    const commands: Record<string, string> = {
+      Check: "fimble.check",
+      Restart: "fimble.restart",
+      "Show Log": "fimble.showLog",
+    };
+    void vscode.window.showErrorMessage(words, ...Object.keys(commands)).then((answer) => {
+      const command = answer === undefined ? undefined : commands[answer];
+      return command === undefined ? undefined : vscode.commands.executeCommand(command);
+    });
+  }
+
+  private takeLog(text: string): void {
+    for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
+      this.lastWords = line.trim().slice(0, 300);
+      this.log.info(line);
+    }
+  }
+}
+
+/** Ask the server to end, and see that it does. */
+async function end(life: Life): Promise<void> {
+  try {
+    await life.client?.dispose(2000);
+  } catch {
+    // It ended before it could be asked to.
+  }
+  if (life.child?.exitCode === null) {
+    life.child.kill();
+  }
+}
