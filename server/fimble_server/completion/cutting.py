@@ -23,6 +23,8 @@ _MAX_LINES_BELOW = 12
 # What no program text holds: control characters but tab and line feed, halves of characters, and
 # the mark of bytes that were none.
 _UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
+# A comment's beginning and no more, or a line that is drawn: what is left of a run of dashes.
+_DRAWN_LINE = re.compile(r"\s*(?:#+|//+|--+|/\*+|;+|%+)[\s=*#~_/-]*\Z")
 _WORD_AT_END = re.compile(r"\w+\Z")
 
 
@@ -97,6 +99,14 @@ def _cut_loop(middle: str, material: Material) -> int:
     return len(middle) if n_kept is None else n_kept
 
 
+def _cut_drawn_line(middle: str, material: Material) -> int:
+    """Before a last line that says nothing."""
+    line_start = middle.rstrip().rfind("\n") + 1
+    line_left = "" if line_start else material.page.line_left
+    is_drawn = _DRAWN_LINE.match(line_left + middle[line_start:]) is not None
+    return max(0, line_start - 1) if is_drawn else len(middle)
+
+
 def _cut_repeated_below(middle: str, material: Material) -> int:
     """Where the middle begins to write the lines that already follow.
 
@@ -145,6 +155,7 @@ CUTS: tuple[Cut, ...] = (
     _cut_at_stop,
     _cut_at_end,
     _cut_loop,
+    _cut_drawn_line,
     _cut_repeated_below,
     _cut_lines,
     _cut_blank_end,
