@@ -1,4 +1,4 @@
-"""A Neovim with the plugin, the real server and its model loaded, for measuring and for pictures."""
+"""A Neovim with the plugin, the real server and its model loaded, to measure and to picture."""
 
 from __future__ import annotations
 

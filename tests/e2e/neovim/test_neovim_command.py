@@ -54,7 +54,11 @@ def test_model_asks_the_server_for_another_one(start: StartNeovim, log: Scripted
     child = start()
     child.command("Fimble model /models/tuned")
     changed = child.wait(lambda: log.entries("workspace/didChangeConfiguration"))[-1]
-    wanted = {"model": {"name": "/models/tuned"}, "completion": {"enabled": True}}
+    wanted = {
+        "model": {"name": "/models/tuned"},
+        "completion": {"enabled": True},
+        "server": {"log_level": "warning"},
+    }
     assert changed["params"] == {"settings": {"fimble": wanted}}
 
 

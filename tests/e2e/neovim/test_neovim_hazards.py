@@ -196,6 +196,18 @@ def test_a_killed_server_comes_back(start: StartNeovim, log: ScriptedLog) -> Non
     child.wait_lines(*ADD)
 
 
+def test_a_server_killed_over_a_question_harms_nothing(
+    start: StartNeovim, log: ScriptedLog
+) -> None:
+    child = start(script={"delays_s": [5]})
+    child.type("idef a")
+    child.wait(lambda: log.entries(ASK), what="the question")
+    os.kill(process_id(log), signal.SIGKILL)
+    child.type("dd(<Tab>x")
+    child.wait(lambda: child.lines()[0].startswith("def add(") and child.lines()[0].endswith("x"))
+    child.wait(lambda: len(log.entries("initialize")) == 2, what="another process")
+
+
 def test_a_server_that_ends_in_order_stays_ended(start: StartNeovim, log: ScriptedLog) -> None:
     child = start()
     child.lua("vim.lsp.stop_client(vim.lsp.get_clients())")

@@ -109,7 +109,9 @@ def test_a_toggled_buffer_or_filetype_is_left_alone(start: StartNeovim, log: Scr
 def test_a_pause_asks_nothing_and_tells_the_server(start: StartNeovim, log: ScriptedLog) -> None:
     child = start(setup={"server": {"completion": {"eagerness": 0.9}}})
     options = log.entries("initialize")[0]["params"]["initializationOptions"]  # type: ignore[index]  # JSON
-    assert options == {"fimble": {"completion": {"eagerness": 0.9, "enabled": True}}}
+    quiet = {"log_level": "warning"}
+    wanted = {"completion": {"eagerness": 0.9, "enabled": True}, "server": quiet}
+    assert options == {"fimble": wanted}
     child.command("Fimble pause")
     child.type("idef a<M-Bslash><Esc>")
     child.wait_lines("def a")

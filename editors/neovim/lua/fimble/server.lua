@@ -33,12 +33,14 @@ local function build_capabilities()
   return capabilities
 end
 
---- The server's settings as they are sent: the user's, and silence while paused.
+--- The server's settings as they are sent: the user's, silence while paused, and a quiet log unless
+--- asked for, because Neovim keeps every line of it in its own.
 ---@return table
 local function build_server_settings()
   local wanted = settings.current.server
   local is_enabled = (wanted.completion or {}).enabled ~= false and not switch.is_paused
-  return vim.tbl_deep_extend("force", wanted, { completion = { enabled = is_enabled } })
+  local quiet = { server = { log_level = "warning" } }
+  return vim.tbl_deep_extend("force", quiet, wanted, { completion = { enabled = is_enabled } })
 end
 
 --- The client's configuration. One process serves every project of this Neovim.
