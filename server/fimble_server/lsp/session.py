@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 
 # Guessed: as many as one cycles through before typing on.
 _N_CANDIDATES = 3
+# Their lines have no ends in memory: what they insert is split at line feeds alone, and a carriage
+# return would stay in the text. They add it again where they write the file, or tell us of it.
+_CLIENTS_WITHOUT_CARRIAGE_RETURNS = ("Neovim",)
 # Ghost text and menu entries of one file do not replace each other: editors ask for both.
 _METHODS = ("inline", "menu")
 _session_numbers = itertools.count(1)
@@ -64,7 +67,7 @@ class Session:
         self._number = next(_session_numbers)
         self._initial_layer = self._changed_layer = SettingsLayer(source="", values={})
         self._unit = PositionUnit.UTF16
-        self._shows_progress = False
+        self._shows_progress = self._wants_line_feeds = False
         self._buffers = OpenBuffers()
         self._handed_out = HandedOut(self._buffers)
         self._announcements = Announcements(client)
@@ -86,6 +89,9 @@ class Session:
             "editor name=%s version=%s",
             client.name if client else None,
             client.version if client else None,
+        )
+        self._wants_line_feeds = client is not None and (
+            client.name in _CLIENTS_WITHOUT_CARRIAGE_RETURNS
         )
         self._shows_progress = bool(window and window.work_done_progress)
         self._unit = convert.choose_unit(params.capabilities)
@@ -211,9 +217,11 @@ class Session:
 
     async def _answer(self, snapshot: Snapshot) -> Fitting | None:
         fitting = await self._suggesting.answer(snapshot, self.settings.completion)
-        for suggestion in fitting.suggestions if fitting is not None else ():
+        if fitting is None:
+            return None
+        for suggestion in fitting.suggestions:
             self._handed_out.add(snapshot.buffer.uri, suggestion)
-        return fitting
+        return fitting.with_line_feeds() if self._wants_line_feeds else fitting
 
     def change_settings(self, payload: object) -> None:
         """Take the editor's new settings, or keep the old ones and say why."""

@@ -7,6 +7,7 @@ affair, what becomes of it is `handed_out`'s.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from fimble_server.completion.answer import Answer, Suggestion
+from fimble_server.completion.page import with_line_feeds
 from fimble_server.completion.plan import Limits
 from fimble_server.completion.reuse import refit
 from fimble_server.completion.snapshot import Snapshot
@@ -38,6 +40,11 @@ class Fitting(NamedTuple):
 
     buffer: Buffer
     suggestions: tuple[Suggestion, ...]
+
+    def with_line_feeds(self) -> Fitting:
+        """The same for a client whose lines end in line feeds, whatever the file's do."""
+        fed = (dataclasses.replace(e, text=with_line_feeds(e.text)) for e in self.suggestions)
+        return Fitting(self.buffer, tuple(fed))
 
 
 class CompleterPort(Protocol):

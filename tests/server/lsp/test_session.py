@@ -383,6 +383,17 @@ async def test_initialization_options_stay_below_later_settings(
     assert completer.limits[0].max_exploration_lines == 7
 
 
+@pytest.mark.parametrize(("name", "text"), [("Neovim", "b\nc"), ("Other", "b\r\nc")])
+async def test_line_ends_are_the_file_s_unless_the_client_keeps_none(
+    house: SessionHouse, completer: ScriptedCompleter, name: str, text: str
+) -> None:
+    completer.script = lambda snapshot: build_answer(snapshot, "b\r\nc")
+    async with connected(house) as client:
+        await client.initialize(clientInfo={"name": name})
+        client.open(URI, "a\r\n")
+        assert _texts(await client.request(INLINE, inline_params(URI, 0, 1))) == [text]
+
+
 async def test_explain_says_why_a_file_is_left_in_peace(client: RawClient) -> None:
     client.open(URI, "ab\n", language_id="markdown")
     wished: list[tuple[dict[str, object], str]] = [
