@@ -87,7 +87,7 @@ def _read_config(folder: Path) -> Mapping[str, object]:
     except (OSError, ValueError) as error:
         raise CheckpointError(
             expected="a readable config.json in the model's folder",
-            found=f"{type(error).__name__} at {path}",
+            found=f"{getattr(error, 'strerror', None) or 'no valid JSON'} at {path}",
             to_do="Name a folder with config.json, tokenizer.json and model.safetensors.",
         ) from error
     if not isinstance(values, dict):

@@ -102,7 +102,9 @@ def complete(
     targets: Annotated[list[str], typer.Argument(metavar="FILE:LINE:COLUMN...")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a target.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why, and what it cost.")] = False,
-    candidates: Annotated[int, typer.Option(min=1, max=10, help="How many to offer.")] = 1,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=10, help="How many to offer; more than one as by --invoke.")
+    ] = 1,
     invoke: Annotated[
         bool, typer.Option("--invoke", help="As if asked for by key, not by typing.")
     ] = False,
@@ -121,7 +123,11 @@ def complete(
     complete_targets(
         targets,
         options=CompleteOptions(
-            as_json=as_json, explain=explain, n_candidates=candidates, is_invoked=invoke
+            as_json=as_json,
+            explain=explain,
+            n_candidates=candidates,
+            # Who types on reads one: several are only ever asked for.
+            is_invoked=invoke or candidates > 1,
         ),
         settings=merge_settings(_read_layers(config, model)),
         console=console,
@@ -148,8 +154,8 @@ def check(
             mark = "[green]ok[/]  " if finding.ok else "[red]BAD[/] "
             console.print(f"{mark} [bold]{finding.name:<20}[/]", end="")
             console.print(finding.found, markup=False, highlight=False, soft_wrap=True)
-            if finding.to_do:
-                console.print(f"     → {finding.to_do}", style="yellow", markup=False)
+            style = "dim" if finding.ok else "yellow"
+            console.print(f"     → {finding.to_do}", style=style, markup=False, soft_wrap=True)
     if as_json:
         console.print_json(json.dumps({"ok": all_ok, "findings": entries}))
     raise typer.Exit(0 if all_ok else 1)

@@ -6,6 +6,7 @@ of the user's is read; the one completion it asks for is of its own small file.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -17,7 +18,7 @@ import fimble_model
 from fimble_model.engine.protocol import Engine, FinishReason, Request, RequestId
 from fimble_model.engine.stopping import StopAtLineEnd
 from fimble_server import __version__
-from fimble_server.errors import FimbleError
+from fimble_server.errors import DeviceError, FimbleError
 from fimble_server.settings import ModelSettings
 
 __all__ = ["Finding", "examine"]
@@ -25,16 +26,17 @@ __all__ = ["Finding", "examine"]
 _OLDEST_PYTHON = (3, 11)
 _SLOW_COMPLETION_MS = 1000.0
 _CONTROL_STRING = "<|fim_middle|>"
+_NOTHING = "Nothing to do."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of the doctor's report. `to_do` is empty where nothing needs doing."""
+    """One line of the doctor's report, with what to do next."""
 
     name: str
     ok: bool
     found: str
-    to_do: str = ""
+    to_do: str = _NOTHING
 
     def to_dict(self) -> dict[str, str | bool]:
         """The finding as JSON keys."""
@@ -55,8 +57,10 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
             n_threads=settings.n_threads,
         )
     except FimbleError as error:
-        yield Finding(name="model", ok=False, found=f"{error.found}", to_do=error.to_do)
+        name = "device" if isinstance(error, DeviceError) else "model"
+        yield Finding(name=name, ok=False, found=error.found, to_do=error.to_do)
         return
+    yield _describe_device(engine)
     yield _describe_model(engine, load_s=time.perf_counter() - started_s)
     yield _examine_fim(engine)
     yield _examine_completion(engine)
@@ -68,7 +72,7 @@ def _examine_python() -> Finding:
         name="python",
         ok=ok,
         found=f"{platform.python_version()} at {sys.executable}, Fimble {__version__}",
-        to_do="" if ok else "Install Fimble under Python 3.11 or newer.",
+        to_do=_NOTHING if ok else "Install Fimble under Python 3.11 or newer.",
     )
 
 
@@ -79,15 +83,28 @@ def _examine_package(name: str, to_do: str) -> Finding:
         return Finding(name=name, ok=False, found="not installed", to_do=to_do)
 
 
+def _describe_device(engine: Engine) -> Finding:
+    """Where the model runs; a processor is fine for the models that ship."""
+    model = engine.model
+    is_cpu = model.device == "cpu"
+    return Finding(
+        name="device",
+        ok=True,
+        found=f"{model.device}, {model.dtype}" + (f", {os.cpu_count()} cores" if is_cpu else ""),
+        to_do="Nothing to do; a large model wants a GPU." if is_cpu else _NOTHING,
+    )
+
+
 def _describe_model(engine: Engine, *, load_s: float) -> Finding:
     model = engine.model
     return Finding(
         name="model",
         ok=True,
         found=(
-            f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, {model.dtype} on "
-            f"{model.device}, context {model.context_tokens} tokens, loaded in {load_s:.1f} s"
+            f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, "
+            f"context {model.context_tokens} tokens, loaded in {load_s:.1f} s"
         ),
+        to_do="Nothing to do; `--model` tries another one, `fimble models` lists them.",
     )
 
 
@@ -103,7 +120,9 @@ def _examine_fim(engine: Engine) -> Finding:
         found=(
             f"format {model.fim_family!r}, order {model.fim_orders[0]}, {n_control} control tokens"
         ),
-        to_do="" if ok else "This tokenizer mistakes text for control tokens: use another model.",
+        to_do=_NOTHING
+        if ok
+        else "This tokenizer mistakes text for control tokens: use another model.",
     )
 
 
@@ -142,4 +161,4 @@ def _completion_advice(*, failed: bool, slow: bool) -> str:
         return "Run `fimble check` in a terminal and report what it logs above."
     if slow:
         return "This is slow for typing: choose a smaller model, or a GPU."
-    return ""
+    return "Start `fimble serve` from your editor, or try `fimble complete FILE:LINE:COLUMN`."

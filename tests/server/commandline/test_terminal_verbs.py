@@ -136,7 +136,35 @@ def test_check_passes_with_the_shipped_model() -> None:
     assert finished.exit_code == 0, report
     assert report["ok"] is True
     names = [finding["name"] for finding in report["findings"]]
-    assert names == ["python", "torch", "tokenizers", "model", "fill-in-the-middle", "completion"]
+    assert names == [
+        *("python", "torch", "tokenizers", "device", "model", "fill-in-the-middle", "completion")
+    ]
+    assert all(finding["to_do"] for finding in report["findings"])
+
+
+def test_check_names_a_device_that_is_not_there(tmp_path: Path) -> None:
+    """What is wrong with the machine is not laid at the model's door."""
+    config = tmp_path / "fimble.toml"
+    config.write_text('[model]\ndevice = "cuda:99"\n', encoding="utf-8")
+    finished = _run("check", "--json", "--config", str(config))
+    bad = [each for each in json.loads(finished.stdout)["findings"] if not each["ok"]]
+    assert finished.exit_code == 1
+    assert [finding["name"] for finding in bad] == ["device"]
+    assert bad[0]["to_do"]
+
+
+def test_several_candidates_differ_and_are_the_same_each_time(source: Path) -> None:
+    """Asked for several, `complete` shows several: one greedy, the others drawn by a seed."""
+    answers = []
+    for _ in range(2):
+        finished = _run("complete", f"{source}:4:19", "--json", "--candidates", "4")
+        assert finished.exit_code == 0, finished.output
+        answers.append(json.loads(finished.stdout))
+    texts = [each["text"] for each in answers[0]["suggestions"]]
+    assert len(texts) > 1
+    assert len(set(texts)) == len(texts)
+    assert len(texts) + len(answers[0]["hidden"]) == 4
+    assert texts == [each["text"] for each in answers[1]["suggestions"]]
 
 
 @pytest.mark.parametrize("damage", ["missing folder", "empty folder", "cut weights"])
