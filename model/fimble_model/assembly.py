@@ -8,6 +8,7 @@ from __future__ import annotations
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
+from fimble_model.engine.memories import Memories, pays_for
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.errors import CheckpointError
@@ -29,8 +30,12 @@ def assemble_engine(
     cache_bytes: int = DEFAULT_CACHE_BYTES,
     limits: PassLimits | None = None,
     clock: Clock | None = None,
+    has_memory: bool | None = None,
 ) -> NativeEngine:
-    """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit."""
+    """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit.
+
+    With `has_memory` None, a small network gets a project memory and a large one does not.
+    """
     config = transformer.config
     if tokenizer.n_ids > config.vocabulary_size:
         raise CheckpointError(
@@ -67,4 +72,7 @@ def assemble_engine(
             n_parameters=config.n_parameters, is_on_cpu=placement.torch_device.type == "cpu"
         ),
         clock=clock,
+        memories=Memories(lambda text: tokenizer.encode_words_inside(text).token_ids)
+        if (pays_for(config.n_parameters) if has_memory is None else has_memory)
+        else None,
     )

@@ -127,6 +127,7 @@ class FakeEngine:
     ) -> None:
         self.requests: list[Request] = []
         self.cancelled: list[RequestId] = []
+        self.memory: dict[str, dict[str, str]] = {}
         self.n_steps = 0
         self._write = write
         self._logprob = logprob
@@ -160,6 +161,17 @@ class FakeEngine:
         """End a row with the next step."""
         if request_id in self._rows:
             self.cancelled.append(request_id)
+
+    def remember(self, scope: str, key: str, text: str) -> None:
+        """Note the text."""
+        self.memory.setdefault(scope, {})[key] = text
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Drop a text, or all of a scope's."""
+        if key is None:
+            self.memory.pop(scope, None)
+        else:
+            self.memory.get(scope, {}).pop(key, None)
 
     def step(self) -> list[Delta]:
         """One more character of every row."""

@@ -70,6 +70,7 @@ def build_engine(
     budget_bytes: int = DEFAULT_CACHE_BYTES,
     limits: PassLimits | None = None,
     clock: Clock | None = None,
+    has_memory: bool | None = None,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
     codec = _codec(style)
@@ -82,6 +83,7 @@ def build_engine(
         cache_bytes=budget_bytes,
         limits=limits,
         clock=clock,
+        has_memory=has_memory,
     )
 
 
@@ -92,6 +94,7 @@ def build_request(
     max_new_tokens: int = 8,
     stop: StopRule | None = None,
     sampling: Sampling | None = None,
+    memory_scope: str | None = None,
 ) -> Request:
     """A request with the defaults that most laws want."""
     return Request(
@@ -100,6 +103,7 @@ def build_request(
         max_new_tokens=max_new_tokens,
         stop=stop or NeverStop(),
         sampling=sampling or Sampling(),
+        memory_scope=memory_scope,
     )
 
 

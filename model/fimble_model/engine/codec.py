@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from fimble_model.engine.healing import TokenIndex, heal
+from fimble_model.engine.memory_index import MOST_ORDER
 from fimble_model.engine.protocol import Prompt, TokenId
 from fimble_model.text.fim_format import FimFormat, Hole
 from fimble_model.text.growing_text import GrowingText
@@ -54,7 +55,11 @@ class FimCodec:
                 token_ids += self._encode_suffix(suffix)
             else:
                 token_ids.append(self.tokenizer.control_ids[part])
-        return Prompt(token_ids=tuple(token_ids), healing_text=healed.healing_text)
+        return Prompt(
+            token_ids=tuple(token_ids),
+            healing_text=healed.healing_text,
+            context_ids=tuple(healed.token_ids[-MOST_ORDER:]),
+        )
 
     def _encode_suffix(self, suffix: str) -> list[TokenId]:
         known_text, token_ids = self._last_suffix

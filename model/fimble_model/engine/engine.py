@@ -17,6 +17,8 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.kv_cache import KvCache
+from fimble_model.engine.memories import Memories
+from fimble_model.engine.memory_mixing import blend
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
@@ -63,6 +65,7 @@ class NativeEngine:
         cache: KvCache,
         limits: PassLimits | None = None,
         clock: Clock | None = None,
+        memories: Memories | None = None,
     ) -> None:
         self._transformer = transformer
         self._model = model
@@ -74,6 +77,10 @@ class NativeEngine:
         self._running: dict[RequestId, Row] = {}
         self._cancelled: set[RequestId] = set()
         self._sorted_ids: Tensor | None = None
+        self._memories = memories
+        self._control_ids = torch.tensor(
+            sorted(set(codec.tokenizer.control_ids.values())), device=cache.layout.device
+        )
 
     @property
     def model(self) -> ModelInfo:
@@ -122,12 +129,25 @@ class NativeEngine:
                 found=f"{len(row.known_ids)} tokens",
                 to_do="Send less text, or raise the cache's byte budget if that is the limit.",
             )
+        if self._memories is not None and request.memory_scope is not None:
+            # As it is now: what is remembered while the row runs must not change its tokens.
+            row.memory = self._memories.view(request.memory_scope)
         self._waiting[request_id] = row
 
     def cancel(self, request_id: RequestId) -> None:
         """End a row: the next step reports it CANCELLED and frees it. Unknown ids are ignored."""
         if request_id in self._waiting or request_id in self._running:
             self._cancelled.add(request_id)
+
+    def remember(self, scope: str, key: str, text: str) -> None:
+        """Have a document at hand for rows of this scope that are added from now on."""
+        if self._memories is not None:
+            self._memories.remember(scope, key, text)
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Drop a document, or all of the scope's. Unknown names are ignored."""
+        if self._memories is not None:
+            self._memories.forget(scope, key)
 
     def step(self) -> list[Delta]:
         """Advance every row by at most one pass. Never raises for a single row's fault."""
@@ -214,6 +234,10 @@ class NativeEngine:
                 self._transformer,
                 [_cut_piece(row, share.n_tokens) for row, share in zip(rows, shares, strict=True)],
             )
+            logprobs = [
+                part if row.is_in_prefill else self._mix(row, part, row.n_known_after_prompt)
+                for row, part in zip(rows, logprobs, strict=True)
+            ]
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]
         greedy_ids = _greedy_ids(rows, logprobs)
@@ -256,7 +280,7 @@ class NativeEngine:
         return reason
 
     def _draw_first(self, row: Row) -> tuple[TokenId, float]:
-        logprobs_LV = torch.cat(row.trial_logprobs)
+        logprobs_LV = self._mix(row, torch.cat(row.trial_logprobs), 0)
         row.trial_logprobs.clear()
         sampling = row.request.sampling
         if row.plan is None:
@@ -267,6 +291,16 @@ class NativeEngine:
         )
         row.settle_chain(drawn.n_chain_tokens)
         return drawn.token_id, drawn.logprob
+
+    def _mix(self, row: Row, logprobs_LV: Tensor, n_first: int) -> Tensor:
+        """What network and memory say together; the first line follows `n_first` tokens."""
+        if row.memory is None:
+            return logprobs_LV
+        mixed: list[Tensor] = []
+        for index, logprobs_V in enumerate(logprobs_LV):
+            matches = row.memory.find(row.text_before(n_first + index))
+            mixed.append(blend(logprobs_V, matches, self._control_ids) if matches else logprobs_V)
+        return torch.stack(mixed)
 
     def _sorted_token_ids(self, like: Tensor) -> Tensor:
         if self._sorted_ids is None:

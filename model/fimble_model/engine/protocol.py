@@ -87,10 +87,12 @@ class Prompt:
 
     `healing_text` is the end of the user's prefix that token healing took back off the ids:
     the first generated tokens are constrained to spell it, and it is cut from the middle.
+    `context_ids` are the last few tokens before that text, by which a memory is asked.
     """
 
     token_ids: tuple[TokenId, ...]
     healing_text: str = ""
+    context_ids: tuple[TokenId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class Request:
 
     A row ends as GIVEN_UP where the geometric mean of its tokens' probabilities can hardly
     reach `min_confidence` any more (see `giving_up`); 0 lets every row come to its end.
+    `memory_scope` names whose remembered documents may speak to this row; None is nobody's.
     """
 
     request_id: RequestId
@@ -107,6 +110,7 @@ class Request:
     stop: StopRule
     sampling: Sampling = field(default_factory=Sampling)
     min_confidence: float = 0.0
+    memory_scope: str | None = None
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for a request that could never give an answer."""
@@ -146,9 +150,10 @@ class FinishReason(enum.Enum):
 class GeneratedToken:
     """One generated token; the middle's first `char_end` characters are known after it.
 
-    `logprob` is the natural logarithm of the token's probability under the model's own
-    distribution at temperature 1, given all text before the cursor: where the word at the
-    cursor was healed, the first token's is that among the ways to spell what is typed of it.
+    `logprob` is the natural logarithm of the token's probability in the distribution that it
+    was drawn from, at temperature 1: the network's, or the network's and the memory's mixed
+    where the row has one. Where the word at the cursor was healed, the first token's is that
+    among the ways to spell what is typed of it.
     """
 
     token_id: TokenId
@@ -245,4 +250,16 @@ class Engine(Protocol):
 
     def step(self) -> list[Delta]:
         """Advance every row by at most one pass. Never raises for a single row's fault."""
+        ...
+
+    def remember(self, scope: str, key: str, text: str) -> None:
+        """Have a document at hand for rows of this scope that are added from now on.
+
+        Replaces what the key stood for; cheap where little has changed. Secret text must not
+        come here. An engine without a memory does nothing.
+        """
+        ...
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Drop a document, or all of the scope's. Unknown names are ignored."""
         ...

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fimble_model.engine.healing import HealingPlan
 from fimble_model.engine.kv_cache import KvRow
+from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
 
@@ -51,6 +52,7 @@ class Row:
         self.kv: KvRow | None = None
         self.n_reused_tokens = 0
         self.trial_logprobs: list[Tensor] = []
+        self.memory: MemoryView | None = None
         chain = plan.chain if plan else ()
         self.known_ids: list[TokenId] = [*request.prompt.token_ids, *chain]
 
@@ -63,6 +65,11 @@ class Row:
     def n_pending(self) -> int:
         """Known tokens that the network has not seen."""
         return len(self.known_ids) - self.n_computed
+
+    @property
+    def n_known_after_prompt(self) -> int:
+        """Known tokens of the middle and of the healing chain."""
+        return len(self.known_ids) - len(self.request.prompt.token_ids)
 
     @property
     def is_in_prefill(self) -> bool:
@@ -78,6 +85,12 @@ class Row:
         if not self.is_in_prefill:
             return 0
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
+
+    def text_before(self, n_tokens_after_prompt: int) -> list[TokenId]:
+        """The last tokens of the user's text and those known after it, up to some token."""
+        n_prompt = len(self.request.prompt.token_ids)
+        after = self.known_ids[n_prompt : n_prompt + n_tokens_after_prompt]
+        return [*self.request.prompt.context_ids, *after]
 
     def settle_chain(self, n_chain_tokens: int) -> None:
         """Keep the chain's first tokens, roll back the others."""

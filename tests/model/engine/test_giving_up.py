@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fimble_model.engine.giving_up import N_SURE_TOKENS_GRANTED, bounded_logprob, is_hopeless
@@ -18,6 +18,7 @@ from fimble_testing.tiny_tokenizers import TRAINING_TEXT
 _logprobs = st.floats(min_value=-20.0, max_value=0.0)
 
 
+@settings(deadline=None)
 @given(
     st.lists(_logprobs, min_size=1, max_size=40),
     st.lists(_logprobs, max_size=N_SURE_TOKENS_GRANTED),
@@ -38,6 +39,7 @@ def test_a_hopeless_row_stays_unsure_whatever_comes_next(
     assert not gave_up or mean < min_confidence + 1e-9
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=True), st.integers(1, 64), st.integers(0, 64))
 def test_no_row_is_hopeless_where_nothing_is_asked(
     logprob: float, n_tokens: int, n_tokens_left: int

@@ -73,6 +73,8 @@ class _StepEngine:
     n_steps: int = 0
     threads: set[str] = field(default_factory=set)
     name: str = "steps"
+    remembered: list[tuple[str, str, str, str]] = field(default_factory=list)
+    forgotten: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
     def model(self) -> ModelInfo:
@@ -94,6 +96,12 @@ class _StepEngine:
     def cancel(self, request_id: RequestId) -> None:
         if request_id in self.rows:
             self.cancelled.add(request_id)
+
+    def remember(self, scope: str, key: str, text: str) -> None:
+        self.remembered.append((scope, key, text, threading.current_thread().name))
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        self.forgotten.append((scope, key))
 
     def step(self) -> list[Delta]:
         self.threads.add(threading.current_thread().name)

@@ -1,0 +1,60 @@
+"""Each scope's own project memory, within one budget: what one editor opens another never sees.
+
+Owns the scopes and which one goes first. Knows nothing of rows or mixing. One thread owns it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from fimble_model.engine.memory import DEFAULT_MEMORY_BYTES, MemoryView, ProjectMemory
+from fimble_model.engine.protocol import TokenId
+
+__all__ = ["Memories", "pays_for"]
+
+# The larger a network, the less it has to copy; not measured above the shipped models' size.
+_MOST_PARAMETERS = 200_000_000
+
+
+def pays_for(n_parameters: int) -> bool:
+    """Whether a network of this size is small enough to be helped by a memory."""
+    return n_parameters < _MOST_PARAMETERS
+
+
+class Memories:
+    """Keeps the invariant that all scopes' bytes fit the budget, least recently used out first."""
+
+    def __init__(
+        self,
+        encode: Callable[[str], Sequence[TokenId]],
+        budget_bytes: int = DEFAULT_MEMORY_BYTES,
+    ) -> None:
+        self._encode = encode
+        self._budget_bytes = budget_bytes
+        self._by_scope: OrderedDict[str, ProjectMemory] = OrderedDict()
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all scopes' indices."""
+        return sum(memory.n_bytes for memory in self._by_scope.values())
+
+    def view(self, scope: str) -> MemoryView:
+        """The scope's memory as it is now; empty where nothing was remembered."""
+        memory = self._by_scope.get(scope)
+        return MemoryView() if memory is None else memory.view()
+
+    def remember(self, scope: str, key: str, text: str) -> None:
+        """Keep a document for the rows of one scope."""
+        memory = self._by_scope.setdefault(scope, ProjectMemory(self._encode, self._budget_bytes))
+        self._by_scope.move_to_end(scope)
+        memory.remember(key, text)
+        while self.n_bytes > self._budget_bytes:
+            self._by_scope.popitem(last=False)
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Drop a document, or all of a scope's. Unknown names are ignored."""
+        if key is None:
+            self._by_scope.pop(scope, None)
+        elif scope in self._by_scope:
+            self._by_scope[scope].forget(key)
