@@ -41,13 +41,19 @@ def test_the_recorded_capabilities_are_the_real_ones(start: StartNeovim, log: Sc
 
 
 @pytest.mark.parametrize(
-    ("name", "unit"), [("neovim-0.12", PositionUnit.UTF8), ("neovim-0.10", PositionUnit.UTF16)]
+    ("name", "unit", "is_inline"),
+    [
+        ("neovim-0.12", PositionUnit.UTF8, True),
+        ("neovim-0.10", PositionUnit.UTF16, True),
+        ("helix-25.01", PositionUnit.UTF8, False),
+        ("emacs-eglot-1.17", PositionUnit.UTF32, False),
+    ],
 )
-def test_a_recorded_client_is_understood(name: str, unit: PositionUnit) -> None:
+def test_a_recorded_client_is_understood(name: str, unit: PositionUnit, is_inline: bool) -> None:
     recorded = json.loads((CLIENTS / f"{name}.json").read_text(encoding="utf-8"))
     capabilities = converters.get_converter().structure(
         recorded["capabilities"], types.ClientCapabilities
     )
     assert choose_unit(capabilities) is unit
     assert capabilities.text_document is not None
-    assert capabilities.text_document.inline_completion is not None
+    assert (capabilities.text_document.inline_completion is not None) is is_inline
