@@ -91,6 +91,10 @@ def _is_after_deletion(signals: Signals) -> bool:
     return signals.last_edit in (LastEdit.DELETE, LastEdit.UNDO)
 
 
+def _is_after_jump(signals: Signals) -> bool:
+    return signals.facts.is_after_jump
+
+
 def _is_in_comment(signals: Signals) -> bool:
     return signals.facts.inside is not None and signals.facts.inside.is_comment
 
@@ -171,6 +175,7 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(name="in-comment", holds=_is_in_comment, extent=_LINE),
     _Rule(name="in-docstring", holds=_is_in_docstring, extent=_LINE),
     _Rule(name="in-string", holds=_is_in_string, extent=_LINE),
+    _Rule(name="after-jump", holds=_is_after_jump, extent=_LINE, wanted=False),
     _Rule(name="before-text", holds=_is_before_text, extent=_LINE, wanted=False),
     _Rule(
         name="docstring-above-empty-body",

@@ -94,6 +94,7 @@ class Reader:
         self._has_own_try = False
         self._has_let = boundary.has_let_else
         self._has_statement = boundary.start_column is None
+        self._is_after_jump = False
         self._safe_end: int | None = None
 
     def read(self, text: str, *, is_whole: bool) -> int | None:
@@ -220,6 +221,11 @@ class Reader:
             if not is_own and not self._may_begin_clause() and self._is_forbidden(lexeme):
                 self._cut_at(start)
                 return
+        if column == self._floor and kind is not LexemeKind.COMMENT:
+            if self._is_after_jump and not is_clause:
+                self._cut_at(start)
+                return
+            self._is_after_jump = lexeme in self._boundary.language.jumps
         if column <= self._floor and not is_clause and self._is_new_statement(kind, lexeme):
             if self._boundary.extent is Extent.STATEMENT and self._has_statement:
                 self._cut_at(start)

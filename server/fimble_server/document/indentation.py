@@ -24,7 +24,7 @@ from fimble_server.document.lexemes import LexemeKind, n_columns
 from fimble_server.document.parsed import Parsed
 from fimble_server.document.scan import Scan
 
-__all__ = ["indented_block", "is_column_settled"]
+__all__ = ["indented_block", "is_after_jump", "is_column_settled"]
 
 _WORD = re.compile(r"\w+")
 
@@ -100,6 +100,16 @@ def is_column_settled(parsed: Parsed, line: Line, scan: Scan) -> bool:
     if not above or _ends_header(parsed, scan, above[0][0]):
         return False
     return next((column for _, column in above if column <= own), None) == own
+
+
+def is_after_jump(parsed: Parsed, line: Line, scan: Scan) -> bool:
+    """True where the statement above a blank line, indented alike, leaves the block."""
+    above = _code_lines(parsed, scan, line.start)
+    if not above or scan.opened or above[0][1] != own_column(line):
+        return False
+    indent = INDENT.match(parsed.text, above[0][0])
+    word = _WORD.match(parsed.text, indent.end()) if indent else None
+    return word is not None and word.group() in parsed.language.jumps
 
 
 def _clause_column_below(parsed: Parsed, offset: int) -> int | None:

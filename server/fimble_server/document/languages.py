@@ -62,7 +62,8 @@ class Language:
 
     `headers` maps the words that open a block to the kind of the block.
     `clauses` are the words that begin a sibling of a block (`else`, `except`, `case`);
-    `closing_words` end a block in languages that close by word (`end`, `fi`).
+    `closing_words` end a block in languages that close by word (`end`, `fi`); nothing of a block
+    follows a statement that begins with one of its `jumps`.
     `grammar_id` names a tree-sitter grammar, None where there is none.
     """
 
@@ -77,6 +78,7 @@ class Language:
     headers: Mapping[str, BlockKind] = field(default_factory=dict)
     clauses: frozenset[str] = frozenset()
     closing_words: frozenset[str] = frozenset()
+    jumps: frozenset[str] = frozenset()
     has_regex_literals: bool = False
     has_lifetimes: bool = False
 
@@ -174,6 +176,7 @@ LANGUAGES: tuple[Language, ...] = (
         line_comments=("#",),
         strings=(_TRIPLE_DOUBLE, _TRIPLE_SINGLE, *_QUOTES),
         headers=_PYTHON_HEADERS,
+        jumps=frozenset({"return", "raise", "break", "continue"}),
         clauses=_PYTHON_CLAUSES,
     ),
     _script("javascript", "javascript", ".js", ".mjs", ".cjs"),

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 from fimble_server.document.blocks import Block, Line, build_block, line_at
 from fimble_server.document.braces import braced_block, innermost_brace, is_block_brace
-from fimble_server.document.indentation import indented_block, is_column_settled
+from fimble_server.document.indentation import (
+    indented_block,
+    is_after_jump,
+    is_column_settled,
+)
 from fimble_server.document.languages import BlockKind, Language, Layout
 from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed, parse
@@ -45,7 +49,8 @@ class SyntaxFacts:
     innermost last; the closers of the last `n_closed_right` of them stand right of or below
     the cursor. `is_below_blank` says that nothing stands on the line after the cursor's.
     `is_settled` says that the cursor's blank line is indented like a statement above which it may
-    follow, so that a line further in would belong to nothing.
+    follow, so that a line further in would belong to nothing; `is_after_jump` that this statement
+    is the last one of its block, such as a `return`.
     `is_header` says that the cursor's line begins with a word that opens a block,
     `is_after_brace` that the last code left of or above the cursor is a closing brace.
     `word_right` is the word that the code right of or below the cursor begins with, if any.
@@ -64,6 +69,7 @@ class SyntaxFacts:
     n_closed_right: int
     is_word_cut: bool
     is_settled: bool
+    is_after_jump: bool
     is_below_blank: bool
     is_header: bool
     is_after_brace: bool
@@ -101,6 +107,7 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
         open_brackets=brackets,
         n_closed_right=min(len(brackets), len(closers)),
         is_word_cut=_is_word_cut(line),
+        is_after_jump=line.is_blank and is_after_jump(parsed, line, scan),
         is_settled=line.is_blank and is_column_settled(parsed, line, scan),
         is_below_blank=not (below.left + below.right).strip(),
         is_header=_is_header(parsed.language, line),
