@@ -12,6 +12,9 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { EditorWindow } from "./editor_window.mjs";
+import { until } from "./until.mjs";
+
 const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
 const TOOLS = process.env.FIMBLE_VSCODE_TOOLS ?? path.join(PROJECT, ".cache/vscode");
 const PYTHON = process.env.FIMBLE_PYTHON ?? path.join(PROJECT, ".venv/bin/python");
@@ -61,20 +64,6 @@ export function findLack() {
     [VSIX]: "no packaged extension: npm run package in editors/vscode makes one",
   };
   return Object.entries(needed).find(([file]) => !fs.existsSync(file))?.[1];
-}
-
-/** Wait until `look` gives something true, and give it back. */
-export async function until(what, look, timeoutMs = 30_000) {
-  const endMs = Date.now() + timeoutMs;
-  let last;
-  while (Date.now() < endMs) {
-    last = await look();
-    if (last) {
-      return last;
-    }
-    await delay(25);
-  }
-  throw new Error(`Waited ${timeoutMs / 1000} s for ${what}; last was ${JSON.stringify(last)}`);
 }
 
 /** One VS Code server and one browser; any number of windows. */
@@ -150,6 +139,7 @@ export class RealEditor {
     this.nWindows = 0;
     this.idsFile = path.join(this.root, "server-ids");
     this.logFile = path.join(this.root, "server.log");
+    this.heardFile = path.join(this.root, "heard.jsonl");
     this.program = this.#writeProgram();
   }
 
@@ -162,14 +152,38 @@ export class RealEditor {
 
   /** A program that serves, notes its process id, and keeps its log where a test can read it. */
   #writeProgram() {
-    const file = path.join(this.folder("bin"), "fimble");
-    const lines = [
-      "#!/bin/sh",
+    return this.#writeScript("real", [
       `[ "$1" = serve ] || exec '${PYTHON}' -P -m fimble_server "$@"`,
       `echo $$ >> '${this.idsFile}'`,
       `exec '${PYTHON}' -P -m fimble_server "$@" 2>> '${this.logFile}'`,
-    ];
-    fs.writeFileSync(file, lines.join("\n") + "\n", { mode: 0o755 });
+    ]);
+  }
+
+  /** A program whose server answers by a script; what it hears, `heard` reads. */
+  writeScriptedProgram(script) {
+    const file = path.join(this.root, "script.json");
+    fs.writeFileSync(file, JSON.stringify(script));
+    fs.rmSync(this.heardFile, { force: true });
+    return this.#writeScript("scripted", [
+      `export SCRIPTED_SERVER_SCRIPT='${file}' SCRIPTED_SERVER_LOG='${this.heardFile}'`,
+      `exec '${PYTHON}' -P '${PROJECT}tests/fimble_testing/scripted_server.py'`,
+    ]);
+  }
+
+  /** Parameters of the messages of a method that the scripted server heard. */
+  heard(method) {
+    const text = fs.existsSync(this.heardFile) ? fs.readFileSync(this.heardFile, "utf8") : "";
+    return text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line))
+      .filter((entry) => entry.method === method)
+      .map((entry) => entry.params);
+  }
+
+  #writeScript(name, lines) {
+    const file = path.join(this.folder("bin", name), "fimble");
+    fs.writeFileSync(file, ["#!/bin/sh", ...lines].join("\n") + "\n", { mode: 0o755 });
     return file;
   }
 
@@ -183,7 +197,9 @@ export class RealEditor {
       XDG_DATA_HOME: path.join(home, ".local"),
       XDG_CACHE_HOME: path.join(home, ".cache"),
       EXTENSIONS_GALLERY: "{}",
-      PATH: `${path.dirname(fs.realpathSync(path.join(TOOLS, "node")))}:${process.env.PATH}`,
+      PATH: [path.dirname(fs.realpathSync(path.join(TOOLS, "node"))), ...foldersWithout("fimble")].join(
+        ":",
+      ),
     };
     delete environment.VSCODE_IPC_HOOK_CLI;
     return environment;
@@ -215,9 +231,10 @@ export class RealEditor {
     this.host = `127.0.0.1:${port}`;
     const log = fs.openSync(path.join(this.root, "editor.log"), "w");
     const words = ["--host", "127.0.0.1", "--port", String(port), "--without-connection-token"];
+    const grace = ["--reconnection-grace-time", "2"]; // A closed window is gone, with its server.
     this.process = spawn(
       path.join(TOOLS, "node"),
-      [...this.#arguments(), ...words, "--telemetry-level", "off"],
+      [...this.#arguments(), ...words, ...grace, "--telemetry-level", "off"],
       {
         env: this.#environment(),
         cwd: this.root,
@@ -250,120 +267,10 @@ export class RealEditor {
   }
 }
 
-/** One window, as its user sees it. */
-export class EditorWindow {
-  constructor(page, file) {
-    this.page = page;
-    this.file = file;
-    this.editor = page.locator(".editor-instance .monaco-editor").first();
-    this.status = page.locator(".statusbar-item[id='fimble.fimble.fimble.status']");
-  }
-
-  /** The status bar's words, for people who cannot see it: "Fimble: ready. ..." */
-  async statusWords() {
-    const labels = await this.page
-      .locator(".statusbar-item a[aria-label^='Fimble: ']")
-      .evaluateAll((found) => found.map((each) => each.getAttribute("aria-label")));
-    return labels[0] ?? "";
-  }
-
-  async untilStatus(state, timeoutMs = 60_000) {
-    const hasState = async () => (await this.statusWords()).startsWith(`Fimble: ${state}.`);
-    await until(`the status "${state}"`, hasState, timeoutMs);
-  }
-
-  async focusEnd() {
-    await this.editor.locator(".view-lines .view-line").first().click();
-    await this.page.keyboard.press("Control+End");
-  }
-
-  async type(text) {
-    await this.page.keyboard.type(text, { delay: 40 });
-  }
-
-  async press(keys) {
-    await this.page.keyboard.press(keys);
-  }
-
-  /** The dim text at the cursor, all its lines; empty where there is none. */
-  ghostText() {
-    return this.editor.evaluate(readGhostText);
-  }
-
-  /** The dim text, once it is there and has stood for a moment. */
-  async untilGhostText(timeoutMs = 30_000) {
-    let before = "";
-    let sinceMs = Date.now();
-    const isSteady = async () => {
-      const now = await this.ghostText();
-      if (now !== before) {
-        before = now;
-        sinceMs = Date.now();
-      }
-      return now !== "" && Date.now() - sinceMs > 300;
-    };
-    await until("ghost text", isSteady, timeoutMs);
-    return before;
-  }
-
-  untilNoGhostText() {
-    return until("no ghost text", async () => (await this.ghostText()) === "");
-  }
-
-  /** Save, and read the file once it is written. */
-  async save() {
-    const before = fs.statSync(this.file).mtimeMs;
-    const tab = this.page.locator(".tab.active.dirty");
-    await this.page.keyboard.press("Control+s");
-    await until("the file to be saved", async () => (await tab.count()) === 0);
-    await until("the file on disk", () => fs.statSync(this.file).mtimeMs >= before);
-    return fs.readFileSync(this.file, "utf8");
-  }
-
-  /** Run a command by its title, as from the palette. */
-  async run(title) {
-    await this.page.keyboard.press("F1");
-    const input = this.page.locator(".quick-input-widget input").first();
-    await input.waitFor();
-    await input.fill(`>${title}`);
-    await this.choose(title);
-  }
-
-  /** Choose the entry of the open picker that holds these words. */
-  async choose(words) {
-    const row = this.page.locator(".quick-input-list .monaco-list-row", { hasText: words }).first();
-    await row.waitFor();
-    await row.click();
-  }
-
-  /** The messages on the screen. */
-  messages() {
-    return this.page.locator(".notification-list-item-message").allInnerTexts();
-  }
-
-  /** The text of the page that was opened beside the file, as far as it is on the screen. */
-  async pageText() {
-    const lines = this.page.locator(".editor-instance").nth(1).locator(".view-line");
-    return (await lines.allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
-  }
-
-  close() {
-    return this.page.close();
-  }
-}
-
-/** Runs in the browser: the dim text in the editor, in the order of the screen. */
-function readGhostText(editor) {
-  const plain = (text) => text.replaceAll("\u00a0", " ");
-  const isDrawn = (each) => each.getClientRects().length > 0;
-  const inLine = [...editor.querySelectorAll(".view-lines [class*='ghost-text-decoration']")]
-    .filter(isDrawn)
-    .map((each) => each.textContent ?? "");
-  const below = [...editor.querySelectorAll(".suggest-preview-text")]
-    .filter(isDrawn)
-    .flatMap((block) => [...block.querySelectorAll(".view-line")])
-    .map((line) => line.textContent ?? "");
-  return plain([inLine.join(""), ...below].join("\n"));
+/** The folders of PATH that hold no such program. */
+function foldersWithout(program) {
+  const folders = (process.env.PATH ?? "").split(":");
+  return folders.filter((folder) => !fs.existsSync(path.join(folder, program)));
 }
 
 function findFreePort() {

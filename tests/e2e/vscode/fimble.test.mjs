@@ -1,0 +1,184 @@
+// Fimble in a real VS Code: real server, shipped model, and the VSIX that users install.
+//
+//   .cache/vscode/node --test tests/e2e/vscode/*.test.mjs
+//
+// What the model writes is its own affair: these tests hold what is shown against what is saved.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+
+import { findLack, isAlive, RealEditor } from "./real_editor.mjs";
+import { until } from "./until.mjs";
+
+/** Shows whatever the model writes, so that a better or worse model passes alike. */
+const SHOW_ALL = { "fimble.completion.eagerness": 1, "fimble.server.log_level": "debug" };
+
+const PYTHON_TEXT = `from dataclasses import dataclass
+
+
+@dataclass
+class Item:
+    name: str
+    price: float
+    quantity: int
+
+
+def total_price(items: list[Item]) -> float:
+    total = 0.0
+    for item in items:
+        total += item.price * item.quantity
+    return total
+
+
+def total_quantity(items: list[Item]) -> int:
+`;
+
+const TYPESCRIPT_TEXT = `interface Item {
+  name: string;
+  price: number;
+}
+
+function firstName(items: Item[]): string {
+  const item = items[0];
+  return item.name;
+}
+
+function lastName(items: Item[]): string {
+  const item = items[items.length - 1];
+`;
+
+const lack = findLack();
+
+describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => {
+  let editor;
+  let window;
+
+  before(async () => {
+    editor = await RealEditor.start();
+  });
+
+  after(() => editor?.close());
+
+  afterEach(async (test) => {
+    await window?.keepPicture(test.name);
+    await window?.close();
+    window = undefined;
+  });
+
+  async function open({ name = "shop.py", text = PYTHON_TEXT, settings = {}, state = "ready" } = {}) {
+    editor.writeSettings({ ...SHOW_ALL, ...settings });
+    window = await editor.openWindow({ name, text });
+    await window.untilStatus(state);
+    await window.focusEnd();
+    return window;
+  }
+
+  const nRequests = () => editor.serverLog().split("request=").length;
+  const lastServer = () => editor.serverIds().at(-1);
+
+  for (const { name, text, typed } of [
+    { name: "shop.py", text: PYTHON_TEXT, typed: "    total = 0\nfor item in it" },
+    { name: "shop.ts", text: TYPESCRIPT_TEXT, typed: "  return it" },
+  ]) {
+    it(`saves what was shown in ${name}`, async () => {
+      await open({ name, text });
+      await window.type(typed);
+      const ghost = await window.untilGhostText();
+      const before = await window.save();
+      const nAccepted = editor.serverLog().split(" accepted=").length;
+      await window.press("Tab");
+      await window.untilTextChanges();
+      assert.equal(await window.save(), before + ghost);
+      await until("the acceptance", () => editor.serverLog().split(" accepted=").length > nAccepted);
+    });
+  }
+
+  it("takes a word, and tells the server how much", async () => {
+    await open();
+    await window.type("    total = 0\nfor item in it");
+    const ghost = await window.untilGhostText();
+    const before = await window.save();
+    await window.press("Control+ArrowRight");
+    await window.untilTextChanges();
+    const taken = (await window.save()).slice(before.length);
+    assert.ok(taken !== "" && ghost.startsWith(taken), `${taken} of ${ghost}`);
+  });
+
+  it("pauses by the menu, asks nothing then, and resumes", async () => {
+    await open();
+    await window.openMenu();
+    await window.choose("Pause for 10 minutes");
+    await window.untilStatus("paused");
+    const nBefore = nRequests();
+    await window.focusEnd();
+    await window.type("    total = 0\nfor item in it");
+    assert.equal(await window.ghostText(), "");
+    await window.openMenu();
+    await window.choose("Resume");
+    await window.untilStatus("ready");
+    assert.equal(nRequests(), nBefore);
+    await window.focusEnd();
+    await window.type("e");
+    await window.untilGhostText();
+  });
+
+  it("brings a killed server back", async () => {
+    await open();
+    const killed = lastServer();
+    process.kill(killed, "SIGKILL");
+    await until("another server", () => lastServer() !== killed);
+    await window.untilStatus("ready");
+    await window.type("    total = 0\nfor item in it");
+    await window.untilGhostText();
+    assert.deepEqual(await window.messages(), []);
+  });
+
+  it("says once what is wrong with a setting, and goes on", async () => {
+    await open({ settings: { "fimble.completion.eagerness": 7 }, state: "warning" });
+    const messages = await until("a message", async () => {
+      const found = await window.messages();
+      return found.length > 0 && found;
+    });
+    assert.equal(messages.length, 1);
+    assert.match(messages[0], /completion\.eagerness/);
+    await window.type("    total = 0\nfor item in it");
+    await window.untilGhostText();
+    editor.writeSettings(SHOW_ALL);
+    await window.untilStatus("ready");
+    assert.equal((await window.messages()).length, 1);
+  });
+
+  it("says why there is a suggestion, and what the doctor finds", async () => {
+    await open();
+    await window.type("    total = 0\nfor item in it");
+    await window.untilGhostText();
+    await window.run("Fimble: Why This Suggestion");
+    await until("the explanation", async () => (await window.pageText()).includes("by the rule"));
+    await window.run("Fimble: Check");
+    await until("the report", async () => (await window.pageText()).includes("All is well"), 120_000);
+  });
+
+  it("lets two windows share one server, and outlives the window that started it", async () => {
+    const settings = {
+      "fimble.editor.server_mode": "shared",
+      "fimble.editor.shared_address": `unix:${editor.root}/shared.sock`,
+    };
+    const nServers = editor.serverIds().length;
+    const first = await open({ settings });
+    const second = await open({ settings });
+    assert.equal(editor.serverIds().length, nServers + 1);
+    const shared = lastServer();
+    for (const each of [first, second]) {
+      await each.page.bringToFront();
+      await each.focusEnd();
+      await each.type("    total = 0\nfor item in it");
+      await each.untilGhostText();
+    }
+    await first.close();
+    await until("the first window's server to end", () => !isAlive(shared));
+    await until("another server", () => lastServer() !== shared);
+    await second.untilStatus("ready");
+    await second.type("e");
+    await second.untilGhostText();
+  });
+});
