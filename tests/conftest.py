@@ -1,0 +1,9 @@
+"""What holds for every test: tiny models, many of them, on one thread each."""
+
+from __future__ import annotations
+
+import os
+
+# Set before torch is imported, and inherited by the servers that tests start. Tests run side by
+# side with whatever the machine does; two threads that wait for each other are far slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
