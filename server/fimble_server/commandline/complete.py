@@ -95,6 +95,7 @@ def _snapshot_of(target: Target, options: CompleteOptions) -> Snapshot:
         trigger=Trigger.INVOKED if options.is_invoked else Trigger.AUTOMATIC,
         n_candidates=options.n_candidates,
         path=str(target.path),
+        memory_scope="terminal",
     )
 
 

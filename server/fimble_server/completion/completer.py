@@ -25,6 +25,7 @@ from fimble_server.completion.mode import LastEdit, Signals, decide
 from fimble_server.completion.page import Page, page_of
 from fimble_server.completion.plan import Limits, Plan, plan_completion
 from fimble_server.completion.postprocess import Draft, process
+from fimble_server.completion.project_texts import ProjectTexts, gather_texts
 from fimble_server.completion.prompt import (
     PromptLayout,
     build_requests,
@@ -143,7 +144,8 @@ class Completer:
         plan = self._plan(snapshot, limits, page, owner)
         if not plan.wanted:
             return _empty_answer(plan, self._port.model)
-        job = _job_for(snapshot.owner, page, plan, owner.desk)
+        texts = gather_texts(snapshot, page)
+        job = _job_for(snapshot.owner, page, plan, owner.desk, texts)
         generation = await self._port.generate(job)
         if generation is None:
             return None
@@ -195,14 +197,18 @@ class Completer:
         )
 
 
-def _job_for(owner: str, page: Page, plan: Plan, desk: _PromptDesk) -> Job:
+def _job_for(
+    owner: str, page: Page, plan: Plan, desk: _PromptDesk, texts: ProjectTexts | None
+) -> Job:
+    scope = None if texts is None else texts.scope
+
     def build(codec: TextCodec, model: ModelInfo) -> tuple[Request, ...]:
         budget = plan_budget(model, plan)
         laid_out = lay_out(page, desk.layout, budget, codec)
         desk.layout = laid_out.layout
-        return build_requests(laid_out, plan, budget)
+        return build_requests(laid_out, plan, budget, scope)
 
-    return Job(owner=owner, build=build, deadline_ms=plan.deadline_ms)
+    return Job(owner=owner, build=build, deadline_ms=plan.deadline_ms, texts=texts)
 
 
 def _empty_answer(plan: Plan, model: ModelInfo | None) -> Answer:

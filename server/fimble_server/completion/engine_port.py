@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fimble_model.engine.protocol import Finish, ModelInfo, Request, TextCodec
+from fimble_server.completion.project_texts import ProjectTexts
 
 __all__ = ["EnginePort", "Generation", "Job"]
 
@@ -19,13 +20,15 @@ class Job:
     """Work for the engine, one row or several candidates, for one buffer of one client.
 
     `owner` names client and buffer: a newer job of the same owner replaces an older one.
-    `build` runs where the engine runs, because it tokenizes. When `deadline_ms` have passed
+    `build` runs where the engine runs, because it tokenizes; before it, the engine is fed
+    `texts`, if there are any. When `deadline_ms` have passed
     since the job was handed in, its rows are cancelled and come back with what they have.
     """
 
     owner: str
     build: Callable[[TextCodec, ModelInfo], tuple[Request, ...]]
     deadline_ms: float
+    texts: ProjectTexts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import itertools
 
 from fimble_model.engine.protocol import Clock, Engine, Finish, ModelInfo, Request, RequestId
 from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.project_texts import feed
 
 __all__ = ["InlinePort"]
 
@@ -38,6 +39,8 @@ class InlinePort:
         """
         number = self._newest[job.owner] = next(self._numbers)
         deadline_at_ms = self._clock.now_ms() + job.deadline_ms
+        if job.texts is not None:
+            feed(self._engine, job.texts)
         requests = self._numbered(number, job.build(self._engine.codec, self._engine.model))
         row_ids = [request.request_id for request in requests]
         try:

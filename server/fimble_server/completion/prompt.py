@@ -132,7 +132,9 @@ def lay_out(
     return LaidOut(prompt=prompt, layout=layout)
 
 
-def build_requests(laid_out: LaidOut, plan: Plan, budget: PromptBudget) -> tuple[Request, ...]:
+def build_requests(
+    laid_out: LaidOut, plan: Plan, budget: PromptBudget, memory_scope: str | None = None
+) -> tuple[Request, ...]:
     """One greedy row, and sampled ones beside it where the plan wants several candidates."""
     return tuple(
         Request(
@@ -145,6 +147,7 @@ def build_requests(laid_out: LaidOut, plan: Plan, budget: PromptBudget) -> tuple
             else Sampling(temperature=0.8, top_p=0.95, seed=index),
             # Of several candidates the unsure ones are looked at too.
             min_confidence=plan.min_confidence if plan.n_candidates == 1 else 0.0,
+            memory_scope=memory_scope,
         )
         for index in range(plan.n_candidates)
     )

@@ -19,6 +19,8 @@ __all__ = ["Snapshot"]
 class Snapshot:
     """What a completion is made from. `owner` names client and buffer; `path` is for display.
 
+    `neighbours` are other buffers that the model may copy from, and `memory_scope` names whose
+    texts they are; None where nothing is to be remembered.
     `cursor` is a character offset: in `😀<|>` it is 1. Where the editor's suggest list has an
     item selected, `selected_text` is what that item would put in place of the text from
     `selected_start` (the cursor, if None) to the cursor: a suggestion then begins with it.
@@ -33,3 +35,5 @@ class Snapshot:
     selected_start: CharOffset | None = None
     n_candidates: int = 1
     path: str = ""
+    neighbours: tuple[Buffer, ...] = ()
+    memory_scope: str | None = None

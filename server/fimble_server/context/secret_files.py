@@ -7,6 +7,7 @@ nearly always a secret's, and lets source files be: `credentials.py` is code.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from urllib.parse import unquote
 
 __all__ = ["find_secrecy", "find_secrecy_of_uri"]
@@ -86,6 +87,7 @@ def find_secrecy(path: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def find_secrecy_of_uri(uri: str) -> str | None:
     """The same for a URI of any scheme; a query, as version control adds one, does not hide it.
 

@@ -24,6 +24,7 @@ from fimble_model.engine.protocol import (
     RequestId,
 )
 from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.project_texts import ProjectTexts, feed
 from fimble_server.errors import FimbleError, RequestError
 from fimble_server.lsp.safe_logging import describe_safely
 
@@ -87,6 +88,8 @@ class EngineJobs:
         """Build the job's requests and hand them to the engine."""
         if ticket.dropped:
             return
+        if ticket.job.texts is not None:
+            self.remember(ticket.job.texts)
         try:
             requests = self._numbered(ticket, ticket.job.build(self._engine.codec, self.model))
         except FimbleError as error:
@@ -97,6 +100,17 @@ class EngineJobs:
             self._settle(ticket, _prompt_fault(error))
             return
         self._add_rows(ticket, requests)
+
+    def remember(self, texts: ProjectTexts) -> None:
+        """Feed the engine's memory. A fault there costs a better suggestion, never an answer."""
+        try:
+            feed(self._engine, texts)
+        except Exception as error:  # noqa: BLE001 - a wall: a text's fault stays its own
+            log.error("a text could not be remembered: %s", describe_safely(error))
+
+    def forget(self, scope: str) -> None:
+        """Drop all that the engine remembers of a scope."""
+        self._engine.forget(scope)
 
     def step(self) -> None:
         """Drop and expire what is due, advance the engine once, settle what is done.

@@ -13,12 +13,23 @@ from dataclasses import dataclass
 
 from fimble_model import LoadProgress
 from fimble_model.engine.protocol import Clock, Engine, ModelInfo
+from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
 from fimble_server.lsp.safe_logging import describe_safely
 
-__all__ = ["BuildEngine", "Command", "EngineRunner", "Load", "ReportProgress", "Stop", "Wake"]
+__all__ = [
+    "BuildEngine",
+    "Command",
+    "EngineRunner",
+    "ForgetTexts",
+    "Load",
+    "RememberTexts",
+    "ReportProgress",
+    "Stop",
+    "Wake",
+]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +47,20 @@ class Load:
     build: BuildEngine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberTexts:
+    """Have texts at hand before a request needs them. No harm where no engine is there yet."""
+
+    texts: ProjectTexts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetTexts:
+    """A scope's texts are nobody's any more."""
+
+    scope: str
+
+
 class Wake:
     """Look at the tickets' flags: one was dropped."""
 
@@ -44,7 +69,7 @@ class Stop:
     """Leave the thread."""
 
 
-Command = Ticket | Load | Wake | Stop
+Command = Ticket | Load | RememberTexts | ForgetTexts | Wake | Stop
 
 
 class EngineRunner:
@@ -94,6 +119,10 @@ class EngineRunner:
                 self._settle(command, self._error)
             case Ticket():
                 self._waiting.append(command)
+            case RememberTexts() if self._jobs is not None:
+                self._jobs.remember(command.texts)
+            case ForgetTexts() if self._jobs is not None:
+                self._jobs.forget(command.scope)
             case _:
                 pass
 

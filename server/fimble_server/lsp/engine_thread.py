@@ -15,9 +15,19 @@ from collections.abc import Callable
 
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import Outcome, Ticket
-from fimble_server.lsp.engine_runner import BuildEngine, Command, EngineRunner, Load, Stop, Wake
+from fimble_server.lsp.engine_runner import (
+    BuildEngine,
+    Command,
+    EngineRunner,
+    ForgetTexts,
+    Load,
+    RememberTexts,
+    Stop,
+    Wake,
+)
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
 
 __all__ = ["EngineThread", "StatusListener"]
@@ -112,6 +122,16 @@ class EngineThread:
         finally:
             if self._newest.get(job.owner) is ticket:
                 del self._newest[job.owner]
+
+    def remember(self, texts: ProjectTexts) -> None:
+        """Have the engine take texts in when it comes to it, so that no request waits for that."""
+        if self.has_started:
+            self._commands.put(RememberTexts(texts=texts))
+
+    def forget(self, scope: str) -> None:
+        """Have the engine drop a scope's texts."""
+        if self.has_started:
+            self._commands.put(ForgetTexts(scope=scope))
 
     def stop(self, *, timeout_s: float) -> bool:
         """End the thread after its present step. False where it did not end in time."""

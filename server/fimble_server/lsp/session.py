@@ -20,8 +20,10 @@ from lsprotocol import types
 from fimble_model.engine.protocol import Clock
 from fimble_server import __version__
 from fimble_server.completion.plan import Trigger
+from fimble_server.completion.project_texts import ProjectTexts, try_text
 from fimble_server.completion.snapshot import Snapshot
 from fimble_server.context.secret_files import find_secrecy_of_uri
+from fimble_server.document.buffers import Buffer
 from fimble_server.document.positions import PositionUnit
 from fimble_server.errors import SettingsError
 from fimble_server.lsp import convert
@@ -46,6 +48,8 @@ _N_CANDIDATES = 3
 _CLIENTS_WITHOUT_CARRIAGE_RETURNS = ("Neovim",)
 # Ghost text and menu entries of one file do not replace each other: editors ask for both.
 _METHODS = ("inline", "menu")
+# Guessed: more files than anyone works in at a time; the event loop goes through them at a key.
+_MOST_NEIGHBOURS = 32
 _session_numbers = itertools.count(1)
 
 
@@ -112,10 +116,15 @@ class Session:
         """The client is gone, or about to go. Twice is harmless."""
         self._stop_listening()
         self._suggesting.end()
+        self._house.host.thread.forget(self._memory_scope)
 
     def open(self, params: types.DidOpenTextDocumentParams) -> None:
-        """A file was opened."""
-        self._buffers.open(convert.buffer_from_lsp(params.text_document))
+        """A file was opened: what it says may be copied elsewhere, unless it is kept silent."""
+        buffer = convert.buffer_from_lsp(params.text_document)
+        self._buffers.open(buffer)
+        text = try_text(buffer.uri, buffer.text)
+        if text is not None and self._silence(self._buffers.find(buffer.uri)) is None:
+            self._house.host.thread.remember(ProjectTexts(scope=self._memory_scope, texts=(text,)))
 
     def change(self, params: types.DidChangeTextDocumentParams) -> None:
         """A file was edited."""
@@ -197,7 +206,19 @@ class Session:
             else convert.cursor_from_lsp(opened.buffer, selected.range.start, self._unit),
             n_candidates=_N_CANDIDATES if trigger is Trigger.INVOKED else 1,
             path=unquote(opened.buffer.uri.partition("://")[2]),
+            neighbours=self._neighbours(uri),
+            memory_scope=self._memory_scope,
         )
+
+    def _neighbours(self, uri: str) -> tuple[Buffer, ...]:
+        """Other open files that the model may copy from."""
+        others = self._buffers.others(uri)[-_MOST_NEIGHBOURS:]
+        return tuple(other.buffer for other in others if self._silence(other) is None)
+
+    @property
+    def _memory_scope(self) -> str:
+        """The name of what this client has open, among all sessions."""
+        return f"session {self._number}"
 
     def _silence(self, opened: OpenBuffer | None) -> str | None:
         """Why nothing is asked for a file, in words for its user; None where it is."""

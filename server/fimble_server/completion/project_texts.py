@@ -1,0 +1,60 @@
+"""What the model may copy from at a request: the texts around the cursor, by their URIs.
+
+Owns the choice of texts and the door that no secret file passes. Pure and cheap: nothing is
+tokenized here; the texts are handed on as they are, and whoever owns the engine feeds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from fimble_model.engine.protocol import Engine
+from fimble_server.completion.page import Page, with_line_feeds
+from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.secret_files import find_secrecy_of_uri
+
+__all__ = ["ProjectText", "ProjectTexts", "feed", "gather_texts", "try_text"]
+
+
+class ProjectText(NamedTuple):
+    """A document's key and its text with line feeds."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectTexts:
+    """The texts of one scope, the one that matters most last."""
+
+    scope: str
+    texts: tuple[ProjectText, ...] = field(repr=False)
+
+
+def gather_texts(snapshot: Snapshot, page: Page) -> ProjectTexts | None:
+    """The neighbours, then the text above the cursor's line; None where there is no scope.
+
+    The line itself is left out, so that typing on it changes nothing in the memory.
+    """
+    if snapshot.memory_scope is None:
+        return None
+    line_start = page.text.rfind("\n", 0, page.cursor) + 1
+    found = [try_text(buffer.uri, buffer.text) for buffer in snapshot.neighbours]
+    found.append(try_text(snapshot.buffer.uri, page.text[:line_start]))
+    texts = tuple(text for text in found if text is not None)
+    return ProjectTexts(scope=snapshot.memory_scope, texts=texts)
+
+
+def try_text(uri: str, text: str) -> ProjectText | None:
+    """A document for the memory; None for a file whose name says that it holds secrets."""
+    if find_secrecy_of_uri(uri) is not None:
+        return None
+    return ProjectText(unquote(uri), with_line_feeds(text))
+
+
+def feed(engine: Engine, texts: ProjectTexts) -> None:
+    """Hand the texts to an engine. Call it where the engine runs: it tokenizes what is new."""
+    for key, text in texts.texts:
+        engine.remember(texts.scope, key, text)
