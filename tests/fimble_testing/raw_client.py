@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 __all__ = ["RawClient", "RpcError", "inline_params"]
 
 Json = Mapping[str, Any]
-_TIMEOUT_S = 20
+_TIMEOUT_S = 60  # A machine under load is slow; only a hang is a fault.
 
 
 class ByteWriter(Protocol):

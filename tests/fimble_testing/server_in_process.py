@@ -49,7 +49,7 @@ async def open_house(
             clock=SystemClock(),
         )
     finally:
-        assert await asyncio.to_thread(thread.stop, timeout_s=10)
+        assert await asyncio.to_thread(thread.stop, timeout_s=60)
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def connected(house: SessionHouse) -> AsyncIterator[RawClient]:
     )
     async with RawClient(client_reader, client_writer) as client:
         yield client
-    await asyncio.wait_for(serving, 10)
+    await asyncio.wait_for(serving, 60)
     server_writer.close()
     with contextlib.suppress(OSError):
         await server_writer.wait_closed()

@@ -222,7 +222,8 @@ def _is_docstring(parsed: Parsed, scan: Scan) -> bool:
 
 def _is_header(language: Language, line: Line) -> bool:
     """True where the line at the cursor begins with a word that opens a block."""
-    for word in _WORD.findall(line.left):
+    for found in _WORD.finditer(line.left):  # A line may be a megabyte long: one word at a time.
+        word = found.group()
         if word not in _MODIFIERS:
             return language.headers.get(word, BlockKind.OTHER) is not BlockKind.OTHER
     return False

@@ -164,12 +164,12 @@ async def thread(engine: _StepEngine) -> AsyncIterator[EngineThread]:
     thread = EngineThread(clock=SystemClock())
     yield thread
     engine.gate.set()
-    assert await asyncio.to_thread(thread.stop, timeout_s=10)
+    assert await asyncio.to_thread(thread.stop, timeout_s=60)
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
     """Let the loop and the thread go on until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - what is waited for is in another thread
             await asyncio.sleep(0)
 
@@ -413,8 +413,8 @@ async def test_stopping_twice_or_before_loading_is_harmless() -> None:
     thread = EngineThread(clock=SystemClock())
     assert thread.stop(timeout_s=0)
     thread.load(_loader(_StepEngine()))
-    assert thread.stop(timeout_s=10)
-    assert thread.stop(timeout_s=10)
+    assert thread.stop(timeout_s=60)
+    assert thread.stop(timeout_s=60)
 
 
 def test_a_late_word_after_the_loop_is_closed_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -432,5 +432,5 @@ def test_a_late_word_after_the_loop_is_closed_is_dropped(caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         thread = asyncio.run(start())
         gate.set()
-        assert thread.stop(timeout_s=10)
+        assert thread.stop(timeout_s=60)
     assert not caplog.records

@@ -43,7 +43,7 @@ async def client(house: SessionHouse) -> AsyncIterator[RawClient]:
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - what is waited for is behind a socket
             await asyncio.sleep(0)
 
