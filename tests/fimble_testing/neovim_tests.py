@@ -46,5 +46,6 @@ def is_served(child: NeovimChild) -> bool:
         child.lua(
             'local client = vim.lsp.get_clients({ bufnr = 0, name = "fimble" })[1]\n'
             "return client ~= nil and client.initialized == true"
+            " and vim.lsp.buf_is_attached(0, client.id)"
         )
     )

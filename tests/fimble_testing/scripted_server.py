@@ -7,7 +7,8 @@ Script keys, all optional: `texts` (whole texts; those that begin with the curso
 cursor are suggested), `encoding`, `delays_s` (one a request; the last repeats), `answers` (one a
 request: "texts", "null", "empty", "error"), `from_cursor` (ranges begin at the cursor, not at the
 line's first character), `menu_to_line_end` (menu entries replace the rest of the line too),
-`n_items`, `n_items_on_request` (for those that the user asked for).
+`n_items`, `n_items_on_request` (for those that the user asked for), `dies_at_starts` (the
+numbers of starts, from 0, at which the process ends by a fault instead of answering).
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class ScriptedServer:
         self._menu_to_line_end = bool(script.get("menu_to_line_end"))
         self._n_items = int(str(script.get("n_items", 1)))
         self._n_items_on_request = int(str(script.get("n_items_on_request", self._n_items)))
+        self._dies_at_starts = _list_of(script.get("dies_at_starts"))
         self._log_path = log_path
         self._output = output
         self._lock = threading.Lock()
@@ -85,6 +87,7 @@ class ScriptedServer:
     def _result_of(self, method: str, params: object) -> object:
         match method:
             case "initialize":
+                self._die_if_told()
                 return {"capabilities": self._capabilities()}
             case "textDocument/completion":
                 return self._complete(params)
@@ -94,6 +97,11 @@ class ScriptedServer:
                 return _WHY
             case _:
                 return None
+
+    def _die_if_told(self) -> None:
+        heard = self._log_path.read_text(encoding="utf-8")
+        if heard.count('"method": "initialize"') - 1 in self._dies_at_starts:
+            os._exit(1)
 
     def _capabilities(self) -> dict[str, object]:
         return {

@@ -9,7 +9,7 @@ import pytest
 
 from fimble_testing.neovim_child import ScriptedLog
 from fimble_testing.neovim_tests import ADD_LINES as ADD
-from fimble_testing.neovim_tests import StartNeovim
+from fimble_testing.neovim_tests import StartNeovim, is_served
 
 ASK = "textDocument/inlineCompletion"
 
@@ -196,6 +196,17 @@ def test_a_killed_server_comes_back(start: StartNeovim, log: ScriptedLog) -> Non
     child.wait_lines(*ADD)
 
 
+def test_a_server_that_dies_again_while_it_starts_is_tried_again(
+    start: StartNeovim, log: ScriptedLog
+) -> None:
+    child = start(script={"dies_at_starts": [1]})
+    os.kill(process_id(log), signal.SIGKILL)
+    child.wait(lambda: len(log.entries("initialize")) == 3, what="the third start")
+    child.wait(lambda: is_served(child), what="the server back")
+    child.type("idef a")
+    child.wait_ghost("dd(a, b):", *ADD[1:])
+
+
 def test_a_server_killed_over_a_question_harms_nothing(
     start: StartNeovim, log: ScriptedLog
 ) -> None:
@@ -223,7 +234,8 @@ def test_restarting_brings_the_server_back_with_its_buffers(
 ) -> None:
     child = start()
     child.command("Fimble restart")
-    child.wait(lambda: len(log.entries("textDocument/didOpen")) == 2, what="opened again")
+    child.wait(lambda: len(log.entries("initialize")) == 2, what="another process")
+    child.wait(lambda: process_id(log) in openers(log), what="the file opened in it")
     child.type("idef a")
     child.wait_ghost("dd(a, b):", *ADD[1:])
 
@@ -238,6 +250,7 @@ def test_every_project_is_served_by_one_process(start: StartNeovim, log: Scripte
     )
     child.wait(lambda: len(log.entries("textDocument/didOpen")) == 3, what="three open files")
     assert len(log.entries("initialize")) == 1
+    child.wait(lambda: len(log.entries("textDocument/didFocus")) >= 3, what="three times in focus")
 
 
 def cancelled_id(entry: dict[str, object]) -> object:
@@ -245,6 +258,10 @@ def cancelled_id(entry: dict[str, object]) -> object:
         case {"id": request_id}:
             return request_id
     raise AssertionError("a cancellation of nothing")
+
+
+def openers(log: ScriptedLog) -> list[object]:
+    return [entry["process_id"] for entry in log.entries("textDocument/didOpen")]
 
 
 def process_id(log: ScriptedLog) -> int:

@@ -103,6 +103,15 @@ def test_the_whole_path_from_typing_to_a_killed_server(start: StartNeovim) -> No
     child.wait(lambda: child.lines() != before, what="a word")
     word = "\n".join(child.lines())[len("\n".join(before)) :]
     assert rest.startswith(word)
+    child.type("<C-]>")
+    trigger(child)
+    if str(child.lua('return require("fimble.offer").count()')) != "1":
+        shown = child.ghost()
+        child.type("<M-]>")
+        child.wait(lambda: child.ghost() not in (shown, []), what="another candidate")
+    before = child.lines()
+    child.type("<C-x><C-o>")
+    child.wait(lambda: child.lines() != before, what="the menu's entry", timeout_s=20)
     child.type("<Esc>")
     child.command("Fimble explain")
     child.wait(lambda: "by the rule" in "\n".join(child.look().lines()), what="an explanation")

@@ -77,9 +77,10 @@ function M.is_same(client, config)
   return client.name == config.name and not client.is_stopped()
 end
 
---- Start the server for a buffer, or attach the one that runs.
+--- Start the server for a buffer, or attach the one that runs. Returns its client's id.
 ---@param buf integer
 ---@param config? table
+---@return integer?
 function M.start(buf, config)
   config = config or M.build_config()
   if vim.fn.executable(config.cmd[1]) == 0 then
@@ -90,7 +91,7 @@ function M.start(buf, config)
   config = vim.tbl_extend("force", config, {
     root_dir = config.root_dir or vim.fs.root(buf, config.root_markers or {}),
   })
-  vim.lsp.start(config, { bufnr = buf, reuse_client = M.is_same })
+  return vim.lsp.start(config, { bufnr = buf, reuse_client = M.is_same })
 end
 
 --- Start for buffers as they get their filetype, where Neovim has no `vim.lsp.enable`.
@@ -169,23 +170,30 @@ function M.send_settings()
   end
 end
 
+---@param client_id integer
+---@param config table
+---@param buf integer
+local function remember(client_id, config, buf)
+  local life = lives[client_id] or { config = config, started_ms = vim.uv.now(), bufs = {} }
+  life.bufs[buf] = true
+  lives[client_id] = life
+end
+
 --- Remember a buffer, to bring the server back to it.
 ---@param client vim.lsp.Client
 ---@param buf integer
 function M.note_attached(client, buf)
-  local life = lives[client.id]
-  if not life then
-    life = { config = client.config, started_ms = vim.uv.now(), bufs = {} }
-    lives[client.id] = life
-  end
-  life.bufs[buf] = true
+  remember(client.id, client.config, buf)
 end
 
+--- Start again for a life's buffers. They are remembered at once: the new process may die before
+--- it attaches to any.
 ---@param life fimble.Life
 local function bring_back(life)
   for buf in pairs(life.bufs) do
-    if vim.api.nvim_buf_is_loaded(buf) then
-      M.start(buf, life.config)
+    local client_id = vim.api.nvim_buf_is_loaded(buf) and M.start(buf, life.config)
+    if client_id then
+      remember(client_id, life.config, buf)
     end
   end
 end
@@ -239,6 +247,9 @@ function M.restart()
   n_restarts = 0
   local clients = vim.lsp.get_clients({ name = M.NAME })
   for _, client in ipairs(clients) do
+    for buf in pairs(client.attached_buffers) do
+      remember(client.id, client.config, buf)
+    end
     local life = lives[client.id]
     if life then
       life.is_wanted_back = true
