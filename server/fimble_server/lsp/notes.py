@@ -6,13 +6,14 @@ Owns their shape. Anything else in them is ignored: editors send whole items bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pygls.exceptions import JsonRpcInvalidParams
 
 __all__ = [
     "PartialAcceptance",
+    "accepted_id_from_lsp",
     "partial_acceptance_from_lsp",
     "shown_id_from_lsp",
     "uri_from_lsp",
@@ -34,6 +35,15 @@ def shown_id_from_lsp(params: object) -> str:
     """
     match params:
         case {"item": {"command": {"arguments": [str(suggestion_id), *_]}}}:
+            return suggestion_id
+        case _:
+            raise JsonRpcInvalidParams
+
+
+def accepted_id_from_lsp(arguments: Sequence[object]) -> str:
+    """The id in the arguments of an item's command."""
+    match arguments:
+        case [str(suggestion_id)]:
             return suggestion_id
         case _:
             raise JsonRpcInvalidParams

@@ -71,6 +71,9 @@ _MESSAGES: Mapping[int, str] = {
     ErrorCode.INTERNAL_ERROR: "A fault inside Fimble; its log has the place.",
     ErrorCode.NOT_INITIALIZED: "The first request must be `initialize`.",
 }
+_NOTIFICATIONS = frozenset(
+    method for method, (_, response, _, _) in types.METHOD_TO_TYPES.items() if response is None
+)
 
 
 def build_converter() -> Converter:
@@ -140,6 +143,8 @@ class FimbleProtocol(LanguageServerProtocol):
             return ErrorCode.NOT_INITIALIZED
         if self._server.session.is_initialized and method == types.INITIALIZE:
             return ErrorCode.INVALID_REQUEST
+        if "id" in message and method in _NOTIFICATIONS:
+            return ErrorCode.INVALID_REQUEST  # Nobody would answer it.
         is_served = method == types.CANCEL_REQUEST or any(
             method in features for features in (self.fm.features, self.fm.builtin_features)
         )

@@ -14,6 +14,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from fimble_server import __version__
+from fimble_server.lsp.notes import accepted_id_from_lsp
 from fimble_server.lsp.protocol import FimbleProtocol, build_converter
 from fimble_server.lsp.safe_logging import describe_safely
 from fimble_server.lsp.session import Session, SessionHouse
@@ -123,8 +124,8 @@ def _explain(ls: FimbleServer, params: object) -> dict[str, object]:
     return ls.session.explain(params)
 
 
-def _accepted(ls: FimbleServer, suggestion_id: str) -> None:
-    ls.session.note_accepted(suggestion_id)
+def _accepted(ls: FimbleServer, *arguments: object) -> None:
+    ls.session.note_accepted(accepted_id_from_lsp(arguments))
 
 
 def _register_features(server: FimbleServer) -> None:

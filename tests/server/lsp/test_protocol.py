@@ -109,6 +109,8 @@ async def test_a_request_that_is_none_is_answered_by_its_id(
         ("workspace/executeCommand", {"command": SECRET}),
         ("workspace/executeCommand", {"command": "fimble.accepted", "arguments": []}),
         ("workspace/executeCommand", {"command": "fimble.accepted", "arguments": ["a", "b"]}),
+        ("workspace/executeCommand", {"command": "fimble.accepted"}),
+        ("workspace/executeCommand", {"command": "fimble.accepted", "arguments": [{"a": SECRET}]}),
         ("workspace/executeCommand", {"arguments": [SECRET]}),
     ],
     ids=lambda value: str(value)[:60],
@@ -118,9 +120,21 @@ async def test_wrong_parameters_are_answered_with_an_error_that_quotes_nothing(
 ) -> None:
     with pytest.raises(RpcError) as caught:
         await client.request(method, params)
-    assert caught.value.code in {-32602, -32603}
+    assert caught.value.code == -32602
     assert caught.value.data is None
     assert SECRET not in str(caught.value)
+    assert await _is_alive(client)
+
+
+@pytest.mark.parametrize(
+    "method", ["initialized", "textDocument/didChange", "textDocument/didClose", "$/cancelRequest"]
+)
+async def test_a_notification_with_an_id_is_a_request_and_answered(
+    client: RawClient, method: str
+) -> None:
+    with pytest.raises(RpcError) as caught:
+        await client.request(method, {"textDocument": {"uri": URI}, "id": 4711})
+    assert caught.value.code == -32600
     assert await _is_alive(client)
 
 
