@@ -141,8 +141,15 @@ def test_asking_for_another_candidate_asks_the_server(start: StartNeovim, log: S
     child = start(script={**THREE, "n_items_on_request": 3, "n_items": 1})
     child.type("idef")
     child.wait_ghost(" add(a, b):", "    return a + b")
+    child.type("<Space>")  # along with it: the question is asked from a later cursor
+    child.wait_ghost("add(a, b):", "    return a + b")
     child.type("<M-]>")
-    child.wait_ghost(" add(a, b):", "    return b + a")
+    child.wait_ghost("add(a, b):", "    return b + a")
+    child.type("<M-[>")
+    child.wait_ghost("add(a, b):", "    return a + b")
+    child.type("<M-]><M-Right>")
+    child.wait_lines("def add")
+    child.wait_ghost("(a, b):", "    return b + a")
     kinds = [trigger_kind(entry) for entry in log.entries("textDocument/inlineCompletion")]
     assert kinds[-1] == 1
 

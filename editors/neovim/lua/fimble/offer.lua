@@ -121,13 +121,12 @@ local function set_anchor(buf, row, col)
   return vim.api.nvim_buf_set_extmark(buf, namespace, row, col, { right_gravity = false })
 end
 
---- Offer the items of an answer, in place of what was offered. True where one is shown.
+--- The items that may be drawn at the moment's cursor, each text once.
 ---@param items table[]
 ---@param moment fimble.Moment
 ---@param client vim.lsp.Client
----@return boolean
-function M.make(items, moment, client)
-  M.clear()
+---@return fimble.Suggestion[]
+local function read_items(items, moment, client)
   local place = {
     row = moment.row,
     col = moment.col,
@@ -135,27 +134,60 @@ function M.make(items, moment, client)
     encoding = client.offset_encoding,
     fileformat = vim.bo[moment.buf].fileformat,
   }
-  local candidates, anchors, is_known = {}, {}, {}
+  local found, is_known = {}, {}
   for _, item in ipairs(items) do
     local suggestion = suggestions.from_lsp(item, place)
-    if suggestion and not is_known[suggestion.text] then
-      is_known[suggestion.text] = true
-      candidates[#candidates + 1] = suggestion
-      anchors[#anchors + 1] = set_anchor(moment.buf, moment.row, suggestion.start_col)
+    local rest = suggestion and suggestion.text:sub(suggestion.n_typed + 1)
+    if suggestion and not is_known[rest] then
+      is_known[rest] = true
+      found[#found + 1] = suggestion
     end
   end
-  if #candidates == 0 then
+  return found
+end
+
+---@param suggestion fimble.Suggestion
+---@param moment fimble.Moment
+local function append(suggestion, moment)
+  local index = #offer.candidates + 1
+  offer.candidates[index] = suggestion
+  offer.anchors[index] = set_anchor(moment.buf, moment.row, suggestion.start_col)
+end
+
+--- Offer the items of an answer, in place of what was offered. True where one is shown.
+---@param items table[]
+---@param moment fimble.Moment
+---@param client vim.lsp.Client
+---@return boolean
+function M.make(items, moment, client)
+  M.clear()
+  local found = read_items(items, moment, client)
+  if #found == 0 then
     return false
   end
-  offer = {
-    buf = moment.buf,
-    client = client,
-    candidates = candidates,
-    index = 1,
-    anchors = anchors,
-    is_told = {},
-  }
+  offer =
+    { buf = moment.buf, client = client, candidates = {}, index = 1, anchors = {}, is_told = {} }
+  for _, suggestion in ipairs(found) do
+    append(suggestion, moment)
+  end
   return M.refresh()
+end
+
+--- Offer the items besides what is shown, which stays the first.
+---@param items table[]
+---@param moment fimble.Moment
+---@param client vim.lsp.Client
+function M.add(items, moment, client)
+  local view = M.view()
+  if not view then
+    M.make(items, moment, client)
+    return
+  end
+  for _, suggestion in ipairs(read_items(items, moment, client)) do
+    if suggestion.text:sub(suggestion.n_typed + 1) ~= view.rest then
+      append(suggestion, moment)
+    end
+  end
 end
 
 --- Show another candidate, going round at the ends.

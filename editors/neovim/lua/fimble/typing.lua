@@ -84,8 +84,7 @@ end
 --- Show another candidate; where there is but one, ask for more and keep it as the first.
 ---@param step integer
 function M.turn(step)
-  local view = offer.view()
-  if not view then
+  if not offer.view() then
     return
   end
   if offer.count() > 1 then
@@ -93,8 +92,7 @@ function M.turn(step)
     return
   end
   asking.now(asking.Trigger.INVOKED, function(items, moment, client)
-    table.insert(items, 1, view.suggestion.item)
-    offer.make(items, moment, client)
+    offer.add(items, moment, client)
     if offer.count() > 1 then
       offer.turn(step)
     else
