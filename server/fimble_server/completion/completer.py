@@ -43,7 +43,6 @@ __all__ = ["Completer"]
 # Guessed: more buffers than anyone types in at a time.
 _MAX_OWNERS = 32
 _MAX_REMEMBERED = 4
-_MAX_REFUSALS = 16
 
 _LAST_EDITS = {
     EditKind.TYPED: LastEdit.INSERT,
@@ -61,14 +60,6 @@ class _PromptDesk:
     layout: PromptLayout | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Refusal:
-    """A text the user did not want, and the line left of where it stood."""
-
-    line_left: str = field(repr=False)
-    text: str = field(repr=False)
-
-
 @dataclass(slots=True, kw_only=True)
 class _Owner:
     """What is remembered of one buffer of one client. `number` is its newest request's."""
@@ -78,7 +69,6 @@ class _Owner:
     desk: _PromptDesk = field(default_factory=_PromptDesk)
     remembered: tuple[Remembered, ...] = ()
     limits: Limits | None = None
-    refusals: tuple[_Refusal, ...] = ()
 
 
 class Completer:
@@ -114,17 +104,6 @@ class Completer:
             answer, timing=dataclasses.replace(answer.timing, total_ms=total_ms)
         )
 
-    def refuse(self, suggestion: Suggestion, snapshot: Snapshot) -> None:
-        """The user does not want this suggestion: it is not made again at the same spot."""
-        owner = self._owners.get(snapshot.owner)
-        if owner is None:
-            return
-        owner.remembered = ()
-        text = suggestion.text.replace("\r\n", "\n").replace("\r", "\n")
-        page = page_of(snapshot)
-        refusal = _Refusal(line_left=page.line_left, text=text.removeprefix(page.selected))
-        owner.refusals = (*owner.refusals, refusal)[-_MAX_REFUSALS:]
-
     def forget(self, owner: str) -> None:
         """A buffer was closed."""
         self._owners.pop(owner, None)
@@ -149,7 +128,7 @@ class Completer:
         generation = await self._port.generate(job)
         if generation is None:
             return None
-        answer = self._answer_of(generation, snapshot, page, plan, owner)
+        answer = self._answer_of(generation, snapshot, page, plan)
         if _is_worth_remembering(answer, generation):
             entry = remember(answer, page, snapshot)
             owner.remembered = (entry, *owner.remembered)[:_MAX_REMEMBERED]
@@ -170,10 +149,9 @@ class Completer:
         return plan_completion(decide(signals), facts, limits, snapshot.n_candidates)
 
     def _answer_of(
-        self, generation: Generation, snapshot: Snapshot, page: Page, plan: Plan, owner: _Owner
+        self, generation: Generation, snapshot: Snapshot, page: Page, plan: Plan
     ) -> Answer:
-        rejected = {each.text for each in owner.refusals if each.line_left == page.line_left}
-        drafts = process(generation.finishes, page, plan, rejected)
+        drafts = process(generation.finishes, page, plan)
         tokens = _count_tokens(generation.finishes)
         return Answer(
             plan=plan,

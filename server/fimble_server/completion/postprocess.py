@@ -7,7 +7,7 @@ positions in the buffer to the answer's maker.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fimble_model.engine.giving_up import bounded_logprob
@@ -41,16 +41,12 @@ class Drafts:
     hidden: tuple[Hidden, ...] = ()
 
 
-def process(
-    finishes: Sequence[Finish], page: Page, plan: Plan, rejected: Collection[str] = ()
-) -> Drafts:
-    """All candidates of one request. `rejected` are texts the user refused at this spot."""
+def process(finishes: Sequence[Finish], page: Page, plan: Plan) -> Drafts:
+    """All candidates of one request."""
     shown: list[Draft] = []
     hidden: list[Hidden] = []
     for finish in finishes:
         done = process_finish(finish, page, plan)
-        if isinstance(done, Draft) and done.text in rejected:
-            done = Hidden(text=done.text, reason="refused here before")
         if isinstance(done, Draft) and any(done.text == other.text for other in shown):
             done = Hidden(text=done.text, reason="the same as another candidate")
         if isinstance(done, Draft):

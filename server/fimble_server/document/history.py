@@ -55,11 +55,10 @@ class Edit:
 
 
 class VerdictKind(enum.Enum):
-    """What the user did with a suggestion."""
+    """What the user did with a suggestion. That one was refused, no client says."""
 
     ACCEPTED = "accepted"
     PARTIALLY_ACCEPTED = "partially_accepted"
-    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ def note_edits(history: History, edits: Sequence[AppliedEdit], now_ms: float) ->
 
 
 def note_verdict(history: History, kind: VerdictKind, offset: CharOffset, now_ms: float) -> History:
-    """The history after the user took or refused a suggestion at `offset`."""
+    """The history after the user took a suggestion at `offset`."""
     return dataclasses.replace(
         history, last_verdict=Verdict(kind=kind, offset=offset, time_ms=now_ms)
     )

@@ -60,7 +60,7 @@ class OpenBuffers:
         return True
 
     def note(self, uri: str, kind: VerdictKind, offset: int, *, now_ms: float) -> None:
-        """The user took or refused a suggestion that stood at `offset`."""
+        """The user took a suggestion that stood at `offset`."""
         before = self.find(uri)
         if before is not None:
             history = note_verdict(before.history, kind, CharOffset(offset), now_ms)

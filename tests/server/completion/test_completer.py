@@ -178,17 +178,6 @@ async def test_where_nothing_is_wanted_the_model_is_not_asked() -> None:
     assert (answer.suggestions, answer.source, port.jobs) == ((), "none", [])
 
 
-async def test_what_the_user_refused_is_not_offered_there_again() -> None:
-    completer, _ = _completer("foo")
-    snapshot = snapshot_of("x = <|>")
-    first = await _ask(completer, snapshot)
-    completer.refuse(first.suggestions[0], snapshot)
-    again = await _ask(completer, snapshot)
-    elsewhere = await _ask(completer, snapshot_of("y = <|>"))
-    assert [hidden.reason for hidden in again.hidden] == ["refused here before"]
-    assert elsewhere.suggestions
-
-
 async def test_a_selected_item_of_the_suggest_list_begins_the_suggestion() -> None:
     snapshot = dataclasses.replace(
         snapshot_of("x.fo<|>\n"), selected_text="format", selected_start=CharOffset(2)

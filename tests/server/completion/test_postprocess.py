@@ -76,7 +76,7 @@ def check(case: _Case) -> tuple[str, str]:
         reason=FinishReason(case.option("reason", "stop_rule")),
     )
     page = page_of(snapshot)
-    drafts = process([finish], page, plan, {case.option("refused", "")})
+    drafts = process([finish], page, plan)
     if not drafts.shown:
         return "hidden", drafts.hidden[0].reason
     shown = show_insertion(
