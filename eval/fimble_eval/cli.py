@@ -1,4 +1,4 @@
-"""The console script `fimble-eval`: measures latency as an editor meets it. One JSON line last."""
+"""The console script `fimble-eval`: how fast and how good Fimble is. One JSON line last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="fimble-eval",
-    help="How fast Fimble is, measured from outside.",
+    help="How fast and how good Fimble is.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +39,7 @@ def main() -> None:
 
 @app.callback()
 def _root() -> None:
-    """How fast Fimble is, measured from outside."""
+    """How fast and how good Fimble is."""
 
 
 @app.command()
@@ -84,4 +84,32 @@ def latency(
         out.mkdir(parents=True, exist_ok=True)
         result_path = out / f"latency-{report.model}-{result['date']}.json"
         result_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    _print_line(result)
+
+
+@app.command()
+def memory(
+    file: Annotated[Path, typer.Argument(help="JSON lines with package, path and text.")],
+    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
+    cases: Annotated[int, typer.Option(min=1, help="Cursors in each package.")] = 60,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
+) -> None:
+    """Measure what the project memory adds to a model, on packages it was not trained on."""
+    import fimble_model
+    from fimble_eval.machine import describe_machine
+    from fimble_eval.memory_gain import measure_memory, read_packages, to_markdown
+
+    name = model or fimble_model.default_model_name()
+    report = measure_memory(read_packages(file), model=name, n_cases=cases)
+    result = {**dataclasses.asdict(report), **dataclasses.asdict(describe_machine())}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        stem = out / f"memory-{report.model}-{result['date']}"
+        written = json.dumps(result, indent=2) + "\n"
+        stem.with_suffix(".json").write_text(written, encoding="utf-8")
+        stem.with_suffix(".md").write_text(to_markdown(report, result), encoding="utf-8")
+    _print_line(result)
+
+
+def _print_line(result: dict[str, object]) -> None:
     Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)

@@ -16,7 +16,7 @@ from torch import Tensor
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.healing import HealingPlan, plan_healing
-from fimble_model.engine.kv_cache import KvCache
+from fimble_model.engine.kv_cache import KvCache, KvRow
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory_mixing import blend
 from fimble_model.engine.middle import Middle
@@ -26,6 +26,7 @@ from fimble_model.engine.protocol import (
     Delta,
     FinishReason,
     ModelInfo,
+    Prompt,
     Request,
     RequestId,
     TokenId,
@@ -148,6 +149,14 @@ class NativeEngine:
         """Drop a document, or all of the scope's. Unknown names are ignored."""
         if self._memories is not None:
             self._memories.forget(scope, key)
+
+    def score(self, prompt: Prompt, token_ids: Sequence[TokenId]) -> Tensor:
+        """The network's own `logprobs_LV` where each of some tokens follows; for measuring."""
+        all_ids = [*prompt.token_ids, *token_ids]
+        row = KvRow(self._cache.layout, self._cache.layout.capacity_for(len(all_ids)))
+        with torch.inference_mode():
+            piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
+            return run_pass(self._transformer, [piece])[0]
 
     def step(self) -> list[Delta]:
         """Advance every row by at most one pass. Never raises for a single row's fault."""
