@@ -1,6 +1,13 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
+/** Of Node, and of the browser for the functions that run there. */
+const GLOBALS = Object.fromEntries(
+  "console document fetch performance process requestAnimationFrame URL"
+    .split(" ")
+    .map((name) => [name, "readonly"]),
+);
+
 export default tseslint.config(
   { ignores: ["dist", "node_modules"] },
   js.configs.recommended,
@@ -26,6 +33,6 @@ export default tseslint.config(
   },
   {
     files: ["**/*.mjs"],
-    languageOptions: { globals: { process: "readonly", console: "readonly" } },
+    languageOptions: { globals: GLOBALS },
   },
 );

@@ -14,6 +14,7 @@ import {
   LanguageClient,
   type LanguageClientOptions,
   type Middleware,
+  type StreamInfo,
 } from "vscode-languageclient/node";
 
 import { planRestart } from "./backoff.js";
@@ -37,6 +38,13 @@ interface Life {
   child: ChildProcess | undefined;
   readySinceMs: number | undefined;
   told: Tree;
+}
+
+/** A client that tells its log of faults: whoever owns it tells the user, once, in plain words. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
 }
 
 /** Keeps the invariant that at most one life is the current one; the ends of others are ignored. */
@@ -98,19 +106,29 @@ export class Server {
     try {
       const link = await this.makeLink((text) => this.takeLog(text));
       life.child = link.child;
-      if (this.life !== life) {
-        await end(life);
-        return;
-      }
-      life.client = this.buildClient(life, link);
-      await life.client.start();
-      life.readySinceMs = Date.now();
       if (this.life === life) {
-        this.hears.phase({ name: "running" });
+        await this.greet(life, link);
+      } else {
+        await end(life);
       }
     } catch (error) {
       this.log.error(String(error));
       this.endedUnasked(life, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Begin to speak. What the client says of a failure is for its log, not for users. */
+  private async greet(life: Life, link: Link): Promise<void> {
+    life.client = this.buildClient(life, link);
+    try {
+      await life.client.start();
+    } catch (error) {
+      this.log.error(String(error));
+      throw new Error("It ended before it had answered.", { cause: error });
+    }
+    life.readySinceMs = Date.now();
+    if (this.life === life) {
+      this.hears.phase({ name: "running" });
     }
   }
 
@@ -135,12 +153,8 @@ export class Server {
         },
       },
     };
-    const client = new LanguageClient(
-      "fimble",
-      "Fimble",
-      () => Promise.resolve(link.streams),
-      options,
-    );
+    const start = (): Promise<StreamInfo> => Promise.resolve(link.streams);
+    const client = new QuietClient("fimble", "Fimble", start, options);
     client.onNotification("didChangeStatus", (note: StatusNote) => this.hears.note(note));
     return client;
   }

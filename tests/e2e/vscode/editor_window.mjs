@@ -88,6 +88,12 @@ export class EditorWindow {
     }
   }
 
+  /** Look at the cursor's line in every frame, until told to end; what was seen, each once. */
+  async watchLine() {
+    await this.editor.evaluate(startWatching);
+    return { end: () => this.editor.evaluate(endWatching) };
+  }
+
   /** Save, and read the file once it is written. */
   async save() {
     const before = fs.statSync(this.file).mtimeMs;
@@ -119,10 +125,10 @@ export class EditorWindow {
     return this.page.locator(".notification-list-item-message").allInnerTexts();
   }
 
-  /** The text of the page that was opened beside the file, as far as it is on the screen. */
+  /** The text of all pages that are open, as far as it is on the screen, in no order. */
   async pageText() {
-    const lines = this.page.locator(".editor-instance").nth(1).locator(".view-line");
-    return (await lines.allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+    const lines = await this.page.locator(".editor-instance .view-line").allInnerTexts();
+    return lines.join("\n").replaceAll("\u00a0", " ");
   }
 
   /** Leave as a user does, so that the editor hears of it. */
@@ -144,4 +150,23 @@ function readGhostText(editor) {
     .flatMap((block) => [...block.querySelectorAll(".view-line")])
     .map((line) => line.textContent ?? "");
   return plain([inLine.join(""), ...below].join("\n"));
+}
+
+/** Runs in the browser: notes the text of the last line, dim text included, in every frame. */
+function startWatching(editor) {
+  const seen = new Set();
+  editor.fimbleWatch = { seen, isOn: true };
+  const look = () => {
+    const lines = [...editor.querySelectorAll(".view-lines .view-line")];
+    seen.add((lines.at(-1)?.textContent ?? "").replaceAll("\u00a0", " "));
+    if (editor.fimbleWatch.isOn) {
+      requestAnimationFrame(look);
+    }
+  };
+  look();
+}
+
+function endWatching(editor) {
+  editor.fimbleWatch.isOn = false;
+  return [...editor.fimbleWatch.seen];
 }

@@ -131,7 +131,16 @@ export class RealEditor {
     for (const id of this.serverIds().filter(isAlive)) {
       process.kill(id, "SIGKILL");
     }
+    this.#keepLog();
     fs.rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
+  /** Keep what the servers logged, where a folder for pictures is named. */
+  #keepLog() {
+    const folder = process.env.FIMBLE_PICTURES;
+    if (folder !== undefined && fs.existsSync(this.logFile)) {
+      fs.copyFileSync(this.logFile, path.join(folder, "server.log"));
+    }
   }
 
   constructor() {
@@ -197,9 +206,10 @@ export class RealEditor {
       XDG_DATA_HOME: path.join(home, ".local"),
       XDG_CACHE_HOME: path.join(home, ".cache"),
       EXTENSIONS_GALLERY: "{}",
-      PATH: [path.dirname(fs.realpathSync(path.join(TOOLS, "node"))), ...foldersWithout("fimble")].join(
-        ":",
-      ),
+      PATH: [
+        path.dirname(fs.realpathSync(path.join(TOOLS, "node"))),
+        ...foldersWithout("fimble"),
+      ].join(":"),
     };
     delete environment.VSCODE_IPC_HOOK_CLI;
     return environment;

@@ -8,10 +8,7 @@
 import fs from "node:fs";
 import path from "node:path";
 
-const file = path.join(
-  process.argv[2],
-  "out/vs/workbench/api/node/extensionHostProcess.js",
-);
+const file = path.join(process.argv[2], "out/vs/workbench/api/node/extensionHostProcess.js");
 const NAME = "[\\w$]+";
 const REFUSAL = `Extension '\\$\\{${NAME}\\.identifier\\.value\\}' CANNOT use API proposal`;
 const ALLOWS_ALL = new RegExp(
