@@ -58,7 +58,8 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
         )
     except FimbleError as error:
         name = "device" if isinstance(error, DeviceError) else "model"
-        yield Finding(name=name, ok=False, found=error.found, to_do=error.to_do)
+        found = f"{error.found}; expected {error.expected}"
+        yield Finding(name=name, ok=False, found=found, to_do=error.to_do)
         return
     yield _describe_device(engine)
     yield _describe_model(engine, load_s=time.perf_counter() - started_s)

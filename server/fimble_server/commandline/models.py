@@ -28,7 +28,8 @@ def list_models(console: Console, *, as_json: bool) -> None:
         ]
         console.print_json(json.dumps({"models": entries}))
         return
-    table = Table("model", "size", "", "folder", box=None, header_style="bold")
+    table = Table("model", "size", "", box=None, header_style="bold")
+    table.add_column("folder", overflow="fold")
     for model in shipped:
         mark = "default" if model.name == default_name else ""
         table.add_row(model.name, f"{model.n_bytes / 2**20:.1f} MiB", mark, str(model.folder))

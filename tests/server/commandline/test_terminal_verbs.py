@@ -180,6 +180,7 @@ def test_check_says_what_to_do_about_a_broken_model(damage: str, tmp_path: Path)
     assert finished.exit_code == 1
     bad = [finding for finding in report["findings"] if not finding["ok"]]
     assert [finding["name"] for finding in bad] == ["model"]
+    assert "expected" in bad[0]["found"]
     assert bad[0]["to_do"]
 
 
@@ -191,6 +192,15 @@ def _copy_with_cut_weights(folder: Path) -> None:
         content = path.read_bytes()
         is_weights = path.suffix == ".safetensors"
         (folder / path.name).write_bytes(content[: len(content) // 2] if is_weights else content)
+
+
+def test_models_shows_the_whole_folder() -> None:
+    """A folder is there to be copied, so a narrow terminal does not cut it short."""
+    import fimble_model
+
+    shown = "".join(line[-60:].strip() for line in _run("models").stdout.splitlines())
+    assert "…" not in shown
+    assert fimble_model.shipped_models()[0].folder.name in shown
 
 
 def test_models_lists_what_ships_and_marks_the_default() -> None:
