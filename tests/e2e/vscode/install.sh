@@ -7,7 +7,7 @@
 #   FOLDER/editor    code-server's build of VS Code, with proposed API taken away (see stable_api.mjs)
 #   FOLDER/browser   a link to Chromium: the system's, else the one that apt installs
 #
-# Needs npm; apt where there is no Chromium. Nothing is compiled and no package's script runs.
+# Needs apt where there is no Chromium or npm. Nothing is compiled and no package's script runs.
 # What is installed already is left as it is.
 set -euo pipefail
 
@@ -25,14 +25,17 @@ find_browser() {
   command -v chromium || command -v chromium-browser || command -v google-chrome-stable
 }
 
-install_browser() {
-  find_browser > /dev/null && return
-  local sudo=""
+# What is lacking of the system's: a browser, and npm to fetch the rest with.
+install_packages() {
+  local packages=() sudo=""
+  find_browser > /dev/null || packages+=(chromium)
+  command -v npm > /dev/null || packages+=(npm)
+  [ "${#packages[@]}" -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || sudo="sudo"
-  echo "Installing Chromium with apt"
+  echo "Installing with apt: ${packages[*]}"
   $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends chromium \
-    > /dev/null
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends \
+    "${packages[@]}" > /dev/null
 }
 
 # code-server's own install script would compile native modules that an editor test does not load.
@@ -60,7 +63,7 @@ install_editor() {
   echo "$stamp" > "$folder/.complete"
 }
 
-install_browser
+install_packages
 ln -sfn "$(find_browser)" "$folder/browser"
 install_editor
 echo "VS Code $("$folder/node" -p "require('$folder/editor/package.json').version")" \

