@@ -257,8 +257,9 @@ def to_markdown(report: MemoryReport, circumstances: Mapping[str, object]) -> st
 {report.n_cases} cursors in held-out packages ({", ".join(report.packages)}), {report.n_chars}
 characters of middles. The memory held the package's other files and what stands above the
 cursor's line. The rule's five numbers were fitted on lines of these same packages, of which a
-few may be here again; fitted on some packages and tried on the others such numbers gave 1.070 and 1.021 bits, where the network alone
-gave 1.608 and 1.263 and the best fixed weight 1.133 and 1.057.
+few may be here again; fitted on some packages and tried on the others such numbers gave
+1.070 and 1.021 bits, where the network alone gave 1.608 and 1.263 and the
+best fixed weight 1.133 and 1.057.
 
 | way of mixing | bits a character |
 |---|---|

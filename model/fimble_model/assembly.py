@@ -12,6 +12,7 @@ from fimble_model.engine.memories import Memories, pays_for
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.errors import CheckpointError
+from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Placement
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
@@ -43,15 +44,9 @@ def assemble_engine(
             found=f"one of {tokenizer.n_ids}",
             to_do="The folder mixes two models' files; fetch or export the model again.",
         )
-    layout = KvLayout(
-        n_layers=config.n_layers,
-        n_key_heads=config.n_key_heads,
-        head_size=config.head_size,
-        max_tokens=config.max_positions,
-        dtype=placement.dtype.compute,
-        device=placement.torch_device,
-    )
-    cache = KvCache(layout, cache_bytes)
+    if has_memory is None:
+        has_memory = pays_for(config.n_parameters)
+    cache = KvCache(_layout_of(config, placement), cache_bytes)
     model = ModelInfo(
         name=name,
         device=placement.device,
@@ -72,7 +67,20 @@ def assemble_engine(
             n_parameters=config.n_parameters, is_on_cpu=placement.torch_device.type == "cpu"
         ),
         clock=clock,
-        memories=Memories(lambda text: tokenizer.encode_words_inside(text).token_ids)
-        if (pays_for(config.n_parameters) if has_memory is None else has_memory)
-        else None,
+        memories=_build_memories(tokenizer) if has_memory else None,
     )
+
+
+def _layout_of(config: NetworkConfig, placement: Placement) -> KvLayout:
+    return KvLayout(
+        n_layers=config.n_layers,
+        n_key_heads=config.n_key_heads,
+        head_size=config.head_size,
+        max_tokens=config.max_positions,
+        dtype=placement.dtype.compute,
+        device=placement.torch_device,
+    )
+
+
+def _build_memories(tokenizer: Tokenizer) -> Memories:
+    return Memories(lambda text: tokenizer.encode_words_inside(text).token_ids)
