@@ -15,6 +15,7 @@ from fimble_server.completion.looping import find_loop
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
+from fimble_server.document.languages import BlockKind
 
 __all__ = ["CUTS", "Material", "cut_middle"]
 
@@ -25,6 +26,8 @@ _MAX_LINES_BELOW = 12
 _UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
 # A comment's beginning and no more, or a line that is drawn: what is left of a run of dashes.
 _DRAWN_LINE = re.compile(r"\s*(?:#+|//+|--+|/\*+|;+|%+)[\s=*#~_/-]*\Z")
+_WORDS = re.compile(r"\w+")
+_MAX_HEADER_CHARS = 200
 _WORD_AT_END = re.compile(r"\w+\Z")
 
 
@@ -107,6 +110,33 @@ def _cut_drawn_line(middle: str, material: Material) -> int:
     return max(0, line_start - 1) if is_drawn else len(middle)
 
 
+def _cut_defined_again(middle: str, material: Material) -> int:
+    """Before a function or class at the top level that the file has word for word."""
+    stop, page = material.plan.stop, material.page
+    if not isinstance(stop, MiddleStop):
+        return len(middle)
+    headers = stop.boundary.language.headers
+    line_start = 0
+    for index, line in enumerate(middle.split("\n")):
+        whole = (page.line_left + line if index == 0 else line).rstrip()
+        words = _WORDS.findall(whole[:_MAX_HEADER_CHARS])
+        kind = next((headers[word] for word in words if word in headers), None)
+        is_definition = kind in (BlockKind.FUNCTION, BlockKind.CLASS) and not whole[0].isspace()
+        if is_definition and page.has_other_line(whole):
+            return _without_decorators(middle, line_start)
+        line_start += len(line) + 1
+    return len(middle)
+
+
+def _without_decorators(middle: str, end: int) -> int:
+    """The end without the decorators right before it."""
+    while (line_start := middle.rfind("\n", 0, max(0, end - 1)) + 1) < end and middle[
+        line_start:end
+    ].startswith("@"):
+        end = line_start
+    return max(0, end - 1)
+
+
 def _cut_repeated_below(middle: str, material: Material) -> int:
     """Where the middle begins to write the lines that already follow.
 
@@ -156,6 +186,7 @@ CUTS: tuple[Cut, ...] = (
     _cut_at_end,
     _cut_loop,
     _cut_drawn_line,
+    _cut_defined_again,
     _cut_repeated_below,
     _cut_lines,
     _cut_blank_end,

@@ -58,6 +58,19 @@ class Page:
             start = end + 1
         return found
 
+    def has_other_line(self, line: str) -> bool:
+        """True where another line than the cursor's is this one, but for blanks at its end."""
+        start = self.text.find(line)
+        while start >= 0:
+            end = self.text.find("\n", start)
+            end = len(self.text) if end < 0 else end
+            is_whole = start == 0 or self.text[start - 1] == "\n"
+            is_cursor_line = start <= self.cursor <= end
+            if is_whole and not is_cursor_line and self.text[start:end].rstrip() == line:
+                return True
+            start = self.text.find(line, start + 1)
+        return False
+
     def line_above(self) -> str | None:
         """The nearest line above that holds something besides blanks."""
         end = self.text.rfind("\n", 0, self.cursor)

@@ -42,7 +42,7 @@ class Boundary:
     `start_column` is how far the cursor's blank line is indented, None where text stands left
     of the cursor; where it `is_settled`, a line further in would belong to nothing.
     `floor_column` is the least indentation of a kept line, and of the first line too where
-    `is_floor_strict`. `n_closable` brackets open at the cursor are the middle's to close.
+    `is_floor_strict`. The brackets `closable`, open at the cursor, are the middle's to close.
     `inside_opener` is what opened the string or comment at the cursor, and
     `is_inside_closed` says that its end stands on the right. `right_sign` is the sign right of
     the cursor that the middle must not write again. `forbidden_clauses` begin a sibling of the
@@ -58,7 +58,7 @@ class Boundary:
     is_settled: bool
     floor_column: int
     is_floor_strict: bool
-    n_closable: int
+    closable: str
     inside_opener: str | None
     is_inside_closed: bool
     right_sign: str
@@ -83,7 +83,7 @@ class Reader:
         self._is_braces = boundary.language.layout is Layout.BRACES
         self._position = 0
         self._opened: list[str] = []
-        self._n_closable = boundary.n_closable
+        self._n_closable = len(boundary.closable)
         self._floor = boundary.floor_column
         self._column: int | None = boundary.start_column
         self._is_line_start = boundary.start_column is not None
@@ -182,6 +182,10 @@ class Reader:
 
     def _end_line(self, offset: int) -> None:
         has_open = bool(self._opened) or self._n_closable > 0
+        if has_open and self._ends_like_a_header(offset):
+            colon = self.text.rindex(":", 0, offset)
+            self._cut_at((self._safe_end or 0) if self._opened else colon)
+            return
         if self._boundary.extent is Extent.LINE:
             is_block_open = self._boundary.is_header and set(self._opened) == {"{"}
             if not has_open or is_block_open:
@@ -202,8 +206,9 @@ class Reader:
     def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:
         """Judge a line by what it begins with: is it still in the block, and a new statement?"""
         column = self._column or 0
-        if self._opened and self._is_never_closed(lexeme, column):
-            self._cut_at(self._safe_end or 0)
+        is_in_closable = self._n_closable > 0 and kind is not LexemeKind.CLOSER
+        if (self._opened or is_in_closable) and self._is_never_closed(lexeme, column):
+            self._cut_at((self._safe_end or 0) if self._opened else start)
             return
         if self._opened or kind is LexemeKind.CLOSER:
             return
@@ -236,6 +241,12 @@ class Reader:
             self._own_headers.add(column)
         elif kind is not LexemeKind.COMMENT:
             self._own_headers.discard(column)
+
+    def _ends_like_a_header(self, offset: int) -> bool:
+        """True where a line in round brackets ends with a colon, as no line of Python does."""
+        is_python = self._boundary.language.language_id == "python"
+        innermost = self._opened[-1] if self._opened else self._boundary.closable[-1:]
+        return is_python and innermost == "(" and self.text[:offset].rstrip().endswith(":")
 
     def _is_too_far_in(self, column: int) -> bool:
         start_column = self._boundary.start_column

@@ -75,7 +75,7 @@ def build_stop(
         is_settled=facts.is_settled,
         floor_column=block.body_column,
         is_floor_strict=not is_braces,
-        n_closable=len(facts.open_brackets) - facts.n_closed_right,
+        closable=facts.open_brackets[: len(facts.open_brackets) - facts.n_closed_right],
         inside_opener=facts.inside.opener if facts.inside else None,
         is_inside_closed=_is_inside_closed(facts),
         right_sign=right[:1] if right[:1] in (";", ",", ":") else "",
