@@ -21,6 +21,8 @@ __all__ = ["CUTS", "Material", "cut_middle"]
 
 _MIN_TELLING_CHARS = 4
 _MAX_LINES_BELOW = 12
+_LEAST_COPIED_LINES = 6  # guessed: shorter boilerplate may be wanted once more
+_LEAST_TELLING_LINES = 4
 # What no program text holds: control characters but tab and line feed, halves of characters, and
 # the mark of bytes that were none.
 _UNFIT = re.compile("[\0-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffd\ufffe\uffff]")
@@ -128,6 +130,28 @@ def _cut_defined_again(middle: str, material: Material) -> int:
     return len(middle)
 
 
+def _cut_copied(middle: str, material: Material) -> int:
+    """Before lines that stand one below the other elsewhere in the file, word for word.
+
+    Code that is like other code differs in something; without that it is a copy of no use.
+    """
+    page = material.page
+    lines = (page.line_left + middle).split("\n")
+    n_left_chars = len(page.line_left)
+    text, line_start = f"\n{page.text}\n", 0
+    for index in range(len(lines) - _LEAST_COPIED_LINES + 1):
+        run = lines[index : index + _LEAST_COPIED_LINES]
+        is_telling = sum(map(_is_telling, run)) >= _LEAST_TELLING_LINES
+        if is_telling and "\n".join(("", *run, "")) in text:
+            return max(0, line_start - n_left_chars - 1)
+        line_start += len(lines[index]) + 1
+    return len(middle)
+
+
+def _is_telling(line: str) -> bool:
+    return sum(sign.isalnum() for sign in line) >= _MIN_TELLING_CHARS
+
+
 def _without_decorators(middle: str, end: int) -> int:
     """The end without the decorators right before it."""
     while (line_start := middle.rfind("\n", 0, max(0, end - 1)) + 1) < end and middle[
@@ -146,8 +170,7 @@ def _cut_repeated_below(middle: str, material: Material) -> int:
     starts, lines = _later_lines(middle)
     for index, line in enumerate(lines):
         rest = [later for later in lines[index:] if later]
-        is_telling = sum(sign.isalnum() for sign in line) >= _MIN_TELLING_CHARS
-        if below and line == below[0] and (is_telling or rest == below[: len(rest)]):
+        if below and line == below[0] and (_is_telling(line) or rest == below[: len(rest)]):
             return starts[index]
     return len(middle)
 
@@ -187,6 +210,7 @@ CUTS: tuple[Cut, ...] = (
     _cut_loop,
     _cut_drawn_line,
     _cut_defined_again,
+    _cut_copied,
     _cut_repeated_below,
     _cut_lines,
     _cut_blank_end,

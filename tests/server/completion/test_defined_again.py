@@ -1,4 +1,4 @@
-"""A definition at the top level that the file has already is not offered once more."""
+"""What the file has already, word for word, is not offered once more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from fimble_server.document.languages import language_for_id
 from fimble_server.document.syntax import inspect, parse
 from fimble_testing.marked_text import snapshot_of
 
+BODY = (
+    "def k(a):\n    total = len(a)\n    smallest = abs(a)\n\n    a.sort()\n    name = 1\n"
+    "    return name\n\n\n"
+)
+COPIED = "    total = len(a)\n    smallest = abs(a)\n\n    a.sort()\n    name = 1"
 HEAD = "def f(a):\n    return a\n\n\nclass A:\n    def g(self):\n        return 1\n\n\n"
 
 
@@ -25,6 +30,8 @@ HEAD = "def f(a):\n    return a\n\n\nclass A:\n    def g(self):\n        return 
         ("<|>", "@cached\n@other\ndef f(a):\n    return a\n", ""),
         ("<|>", "class B(A):\n    def g(self):\n        return 2", None),
         ("<|>", "x = 1\n", "x = 1"),
+        (BODY + "def h():\n    <|>", f"x = 1\n{COPIED}\n    return name", "x = 1"),
+        (BODY + "def h():\n    <|>", f"x = 1\n{COPIED}\n    return total", None),
     ],
 )
 def test_what_is_defined_already_is_left_out(left: str, middle: str, kept: str | None) -> None:
@@ -34,4 +41,4 @@ def test_what_is_defined_already_is_left_out(left: str, middle: str, kept: str |
     limits = Limits(max_acceleration_lines=10)
     plan = plan_completion(decide(Signals(facts=facts)), facts, limits)
     material = Material(page=page, plan=plan, reason=FinishReason.END_TOKEN)
-    assert cut_middle(middle, material) == (middle if kept is None else kept)
+    assert cut_middle(middle, material) == (middle.rstrip() if kept is None else kept)
