@@ -83,7 +83,7 @@ def read_prompt(prompt: Prompt) -> Prompted:
 def finish_of(
     text: str,
     *,
-    logprob: float = -0.1,
+    logprob: float = -0.001,
     reason: FinishReason = FinishReason.STOP_RULE,
     n_prompt_tokens: int = 1,
 ) -> Finish:
@@ -121,7 +121,7 @@ class FakeEngine:
         self,
         write: Callable[[Prompted], str],
         *,
-        logprob: float = -0.1,
+        logprob: float = -0.001,
         is_failing: bool = False,
         model: ModelInfo = FAKE_MODEL,
     ) -> None:

@@ -69,12 +69,7 @@ class Middle:
 
     def _is_hopeless(self, logprob: float) -> bool:
         self._sum_logprobs += bounded_logprob(logprob)
-        return is_hopeless(
-            sum_logprobs=self._sum_logprobs,
-            n_tokens=len(self.tokens),
-            n_tokens_left=self._max_new_tokens - len(self.tokens),
-            min_confidence=self._min_confidence,
-        )
+        return is_hopeless(sum_logprobs=self._sum_logprobs, min_confidence=self._min_confidence)
 
     def take_unsent(self) -> str:
         """Characters that came since the last call."""

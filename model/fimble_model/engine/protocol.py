@@ -99,8 +99,8 @@ class Prompt:
 class Request:
     """One row to be generated. `max_new_tokens` counts tokens after the prompt.
 
-    A row ends as GIVEN_UP where the geometric mean of its tokens' probabilities can hardly
-    reach `min_confidence` any more (see `giving_up`); 0 lets every row come to its end.
+    A row ends as GIVEN_UP where the product of its tokens' probabilities has fallen below
+    `min_confidence` (see `giving_up`); 0 lets every row come to its end.
     `memory_scope` names whose remembered documents may speak to this row; None is nobody's.
     """
 

@@ -57,7 +57,7 @@ class Plan:
 
     `wanted` is False where nothing should be shown here (then the rest is not acted upon).
     `stop` is checked after every token inside the decode loop. `min_confidence` is the least
-    geometric mean of the kept tokens' probabilities, from 0 to 1.
+    probability, from 0 to 1, that all of the shown text is right.
     """
 
     mode: Mode
@@ -102,5 +102,8 @@ def plan_completion(
 def _min_confidence(decision: Decision, eagerness: float) -> float:
     if decision.rule == "invoked":
         return 0.0
-    most = 0.5 if decision.mode is Mode.EXPLORATION else 0.8  # guessed; measure
+    # Measured for acceleration: at 250 cursors of held-out files a threshold of 0.3 kept the most
+    # characters, with 64 % of what was shown right; 0.2 gave 54 %, 0.4 gave 71 %. The other is
+    # guessed.
+    most = 0.5 if decision.mode is Mode.EXPLORATION else 0.6
     return most * (1.0 - min(1.0, max(0.0, eagerness)))

@@ -14,9 +14,9 @@ from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
 from fimble_server.completion.answer import Hidden
 from fimble_server.completion.cutting import Material, cut_middle
-from fimble_server.completion.overlap import fit_to_right
+from fimble_server.completion.overlap import fit_to_right, is_only_closers
 from fimble_server.completion.page import Page, with_line_feeds
-from fimble_server.completion.plan import Plan
+from fimble_server.completion.plan import Mode, Plan
 from fimble_server.completion.sure_beginning import sure_beginning
 
 __all__ = ["Draft", "Drafts", "confidence_of", "process", "process_finish"]
@@ -69,9 +69,6 @@ def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
         kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
     )
     part = _judge(beginning, middle, finish.tokens, page, plan)
-    if isinstance(part, Hidden) and finish.reason is FinishReason.GIVEN_UP:
-        n_tokens = len(finish.tokens)
-        return Hidden(text=middle, reason=f"not confident (given up after {n_tokens} tokens)")
     return part if isinstance(part, Draft) else whole
 
 
@@ -90,18 +87,17 @@ def _judge(
 
 
 def confidence_of(tokens: Sequence[GeneratedToken], n_kept_chars: int) -> float:
-    """The geometric mean of the probabilities of the tokens that the kept text needs; 0 to 1.
+    """The probability that all of the kept text is right: the product over its tokens; 0 to 1.
 
     A token counts when the text before it falls short of what is kept.
     """
-    logprobs: list[float] = []
-    n_known_chars = 0
+    sum_logprobs, n_known_chars = 0.0, 0
     for token in tokens:
         if n_known_chars >= n_kept_chars:
             break
-        logprobs.append(bounded_logprob(token.logprob))
+        sum_logprobs += bounded_logprob(token.logprob)
         n_known_chars = token.char_end
-    return math.exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
+    return math.exp(sum_logprobs) if tokens else 0.0
 
 
 def _without_blank_lines_filled(text: str) -> str:
@@ -128,6 +124,13 @@ def _is_below_already(text: str, confidence: float, page: Page, plan: Plan) -> s
     return "stands on the next lines already" if is_same else None
 
 
+def _is_unwritten_body(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    """A body that was to be written is only closed, or its docstring only begun."""
+    del confidence, page
+    is_asked = plan.mode is not Mode.EXPLORATION or plan.rule == "invoked"
+    return None if is_asked or not is_only_closers(text) else "closes a body without writing it"
+
+
 def _is_line_above(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
     """Nothing but the line above once more, where the user began no such line."""
     del confidence, plan
@@ -147,4 +150,10 @@ def _is_unsure(text: str, confidence: float, page: Page, plan: Plan) -> str | No
     return f"not confident ({confidence:.2f} < {plan.min_confidence:.2f})"
 
 
-_REASONS: tuple[_Reason, ...] = (_is_nothing, _is_below_already, _is_line_above, _is_unsure)
+_REASONS: tuple[_Reason, ...] = (
+    _is_nothing,
+    _is_unwritten_body,
+    _is_below_already,
+    _is_line_above,
+    _is_unsure,
+)

@@ -34,7 +34,7 @@ EAGER = Limits(eagerness=1.0)
 
 def _completer(text: str, **engine: float) -> tuple[Completer, FakePort]:
     port = FakePort(
-        FakeEngine(lambda _: text, logprob=engine.get("logprob", -0.1)), clock=ManualClock()
+        FakeEngine(lambda _: text, logprob=engine.get("logprob", -0.001)), clock=ManualClock()
     )
     return Completer(port=port, clock=ManualClock()), port
 
@@ -162,7 +162,7 @@ async def test_a_row_that_failed_is_an_empty_answer_and_is_not_remembered() -> N
 
 
 async def test_the_unsure_is_held_back_with_the_reason() -> None:
-    completer, _ = _completer("foo", logprob=-1.56)
+    completer, _ = _completer("foo", logprob=-0.52)
     answer = await _ask(completer, snapshot_of("x = <|>"), Limits(eagerness=0.5))
     assert answer.suggestions == ()
     assert answer.hidden[0].text == "foo"

@@ -56,14 +56,12 @@ def test_a_row_given_up_is_hidden_and_the_answer_is_kept() -> None:
         answer = asyncio.run(completer.complete(snapshot_of("x = <|>\n"), Limits()))
         assert answer is not None
         assert answer.suggestions == ()
-        assert [each.reason for each in answer.hidden] == [
-            "not confident (given up after 5 tokens)"
-        ]
+        assert [each.reason for each in answer.hidden] == ["not confident (0.00 < 0.30)"]
     assert len(port.jobs) == 1
 
 
 def test_what_was_sure_before_the_doubt_is_still_shown() -> None:
-    """Giving up comes later than the doubt, so a sure beginning is never lost by it."""
+    """Giving up comes with the doubt, so a sure beginning is never lost by it."""
     port = _GivingUp(FakeEngine(lambda _: ""))
     completer = Completer(port=port, clock=ManualClock())
     snapshot = snapshot_of("x = <|>\n")

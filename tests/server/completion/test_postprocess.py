@@ -72,7 +72,7 @@ def check(case: _Case) -> tuple[str, str]:
     )
     finish = finish_of(
         case.sections["model"],
-        logprob=float(case.option("logprob", "-0.1")),
+        logprob=float(case.option("logprob", "-0.001")),
         reason=FinishReason(case.option("reason", "stop_rule")),
     )
     page = page_of(snapshot)
@@ -158,11 +158,11 @@ def test_what_is_shown_begins_like_what_was_written(middle: str, right: str) -> 
         assert all(written.startswith(shown) for shown, written in lines)
 
 
-def test_confidence_is_the_geometric_mean_of_what_is_kept() -> None:
+def test_confidence_is_the_product_over_what_is_kept() -> None:
     tokens = finish_of("ab", logprob=math.log(0.5)).tokens
     unsure = finish_of("abc", logprob=math.log(0.01)).tokens[2:]
-    assert confidence_of((*tokens, *unsure), 2) == pytest.approx(0.5)
-    assert confidence_of((*tokens, *unsure), 3) == pytest.approx((0.5 * 0.5 * 0.01) ** (1 / 3))
+    assert confidence_of((*tokens, *unsure), 2) == pytest.approx(0.25)
+    assert confidence_of((*tokens, *unsure), 3) == pytest.approx(0.25 * 0.01)
 
 
 @pytest.mark.parametrize("logprob", [math.nan, -math.inf, 3.0])
