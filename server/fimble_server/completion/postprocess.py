@@ -131,6 +131,13 @@ def _is_unwritten_body(text: str, confidence: float, page: Page, plan: Plan) -> 
     return None if is_asked or not is_only_closers(text) else "closes a body without writing it"
 
 
+def _is_unwritten_body(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    """A body that was to be written is only closed, or its docstring only begun."""
+    del confidence, page
+    is_asked = plan.mode is not Mode.EXPLORATION or plan.rule == "invoked"
+    return None if is_asked or not is_only_closers(text) else "closes a body without writing it"
+
+
 def _is_line_above(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
     """Nothing but the line above once more, where the user began no such line."""
     del confidence, plan
