@@ -33,8 +33,10 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     (folder / "fimble" / "config.toml").write_text(
         f'[model]\nname = "{model}"\ndtype = "float32"\nn_threads = 1\n', encoding="utf-8"
     )
+    # Patient, for a machine under load must not cut a suggestion short.
+    completion = {"eagerness": 1, "acceleration_deadline_ms": 10_000}
     async with start_server(folder, "--stdio", command=REAL_SERVER) as server:
-        await server.client.initialize(initializationOptions={"completion": {"eagerness": 1}})
+        await server.client.initialize(initializationOptions={"completion": completion})
         server.client.open(URI, CODE + "\n")
         yield server
 

@@ -13,11 +13,19 @@ from fimble_model.engine.protocol import Engine
 from fimble_server.cli_serve import serve
 from fimble_server.lsp.engine_runner import ReportProgress
 from fimble_server.settings import ModelSettings
+from fimble_server.settings_layers import SettingsLayer
 from fimble_testing.fake_engine import FakeEngine, Prompted
 
-__all__ = ["SENTENCE", "write_sentence"]
+__all__ = ["PATIENCE", "SENTENCE", "write_sentence"]
 
 SENTENCE = "the quick brown fox"
+# What is tested is what comes, not how soon: a machine under load must not cut it short.
+PATIENCE = SettingsLayer(
+    source="the test",
+    values={
+        "completion": {"acceleration_deadline_ms": 10_000.0, "exploration_deadline_ms": 60_000.0}
+    },
+)
 
 
 def write_sentence(prompted: Prompted) -> str:
@@ -39,4 +47,4 @@ def _load(settings: ModelSettings, report: ReportProgress) -> Engine:
 
 if __name__ == "__main__":
     listen = sys.argv[sys.argv.index("--listen") + 1] if "--listen" in sys.argv else None
-    sys.exit(serve(listen=listen, load=_load))
+    sys.exit(serve(layers=(PATIENCE,), listen=listen, load=_load))

@@ -16,7 +16,7 @@ import pytest
 from fimble_model.engine.clock import SystemClock
 from fimble_server.completion.completer import Completer
 from fimble_testing.fake_engine import FakeEngine
-from fimble_testing.fake_server import write_sentence
+from fimble_testing.fake_server import PATIENCE, write_sentence
 from fimble_testing.raw_client import RawClient
 from fimble_testing.server_in_process import connected, open_house
 
@@ -52,6 +52,7 @@ async def test_a_recorded_session_is_answered_as_it_was(record: Path) -> None:
         open_house(
             lambda thread: Completer(port=thread, clock=SystemClock()),
             load=lambda settings, report: FakeEngine(write_sentence),
+            layers=(PATIENCE,),
         ) as house,
         connected(house) as client,
     ):
