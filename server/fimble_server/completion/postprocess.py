@@ -63,12 +63,15 @@ def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
     middle = with_line_feeds(finish.text)
     kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason))
     whole = _judge(kept, middle, finish.tokens, page, plan)
-    if isinstance(whole, Draft) or confidence_of(finish.tokens, len(kept)) >= plan.min_confidence:
+    is_sure = confidence_of(finish.tokens, len(kept)) >= plan.min_confidence
+    if is_sure and finish.reason is not FinishReason.GIVEN_UP:
         return whole
     beginning = sure_beginning(
         kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
     )
     part = _judge(beginning, middle, finish.tokens, page, plan)
+    if isinstance(part, Hidden) and is_sure:
+        return Hidden(text=middle, reason="too little of it is sure")
     return part if isinstance(part, Draft) else whole
 
 
@@ -122,13 +125,6 @@ def _is_below_already(text: str, confidence: float, page: Page, plan: Plan) -> s
     lines = [line.rstrip() for line in (page.line_left + text).split("\n") if line.strip()]
     is_same = lines == [line.rstrip() for line in page.lines_below(len(lines))]
     return "stands on the next lines already" if is_same else None
-
-
-def _is_unwritten_body(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
-    """A body that was to be written is only closed, or its docstring only begun."""
-    del confidence, page
-    is_asked = plan.mode is not Mode.EXPLORATION or plan.rule == "invoked"
-    return None if is_asked or not is_only_closers(text) else "closes a body without writing it"
 
 
 def _is_unwritten_body(text: str, confidence: float, page: Page, plan: Plan) -> str | None:

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from fimble_model.engine.protocol import FinishReason
+from fimble_model.engine.protocol import Finish, FinishReason
 from fimble_server.completion.completer import Completer
 from fimble_server.completion.engine_port import Generation, Job
 from fimble_server.completion.page import page_of
@@ -67,12 +67,18 @@ def test_what_was_sure_before_the_doubt_is_still_shown() -> None:
     snapshot = snapshot_of("x = <|>\n")
     answer = asyncio.run(completer.complete(snapshot, Limits()))
     assert answer is not None
-    plain = finish_of("sure(ipsum lorem", logprob=-4.0, reason=FinishReason.GIVEN_UP)
-    tokens = [
-        dataclasses.replace(token, logprob=-0.01) if token.char_end <= 4 else token
-        for token in plain.tokens
-    ]
-    finish = dataclasses.replace(plain, tokens=tuple(tokens))
-    draft = process_finish(finish, page_of(snapshot), answer.plan)
+    draft = process_finish(_doubtful("sure(ip", 4), page_of(snapshot), answer.plan)
     assert getattr(draft, "text", "") == "sure"
     assert getattr(draft, "confidence", 0.0) > 0.9
+    draft = process_finish(_doubtful("self.x", 5), page_of(snapshot), answer.plan)
+    assert getattr(draft, "text", "") == "self", "no dot waits for the name that was in doubt"
+
+
+def _doubtful(text: str, n_sure_chars: int) -> Finish:
+    """A row given up, of which the first characters are sure."""
+    plain = finish_of(text, logprob=-4.0, reason=FinishReason.GIVEN_UP)
+    tokens = [
+        dataclasses.replace(token, logprob=-0.01) if token.char_end <= n_sure_chars else token
+        for token in plain.tokens
+    ]
+    return dataclasses.replace(plain, tokens=tuple(tokens))
