@@ -125,11 +125,11 @@ def _training(facts: CardFacts) -> str:
         f"{progress.n_tokens / 1e6:.1f} million tokens in {progress.n_steps:,} steps of "
         f"{facts.recipe.n_rows * facts.recipe.row_tokens:,}, {progress.elapsed_s / 60:.0f} minutes "
         f"on CPU cores that did other work too, in float32.{state} Last training loss "
-        f"{progress.loss:.3f} nats a token. Muon for the layers' matrices, AdamW for embeddings and norms; warm-up 1 %, then "
-        "constant, the last 40 % of the time linearly to zero; the weights of the last tenth "
-        "averaged. Samples: 20 % plain text, 80 % fill-in-the-middle (70 % of them SPM); half of "
-        "the middles are syntax nodes, a fifth run from the cursor to the end of the line, the "
-        f"rest are random spans.\n\n![training loss]({_CURVE_FILE})"
+        f"{progress.loss:.3f} nats a token. Muon for the layers' matrices, AdamW for embeddings "
+        "and norms; warm-up 1 %, then constant, the last 40 % of the time linearly to zero; the "
+        "weights of the last tenth averaged. Samples: 20 % plain text, 80 % fill-in-the-middle "
+        "(70 % of them SPM); half of the middles are syntax nodes, a fifth run from the cursor to "
+        f"the end of the line, the rest are random spans.\n\n![training loss]({_CURVE_FILE})"
     )
 
 

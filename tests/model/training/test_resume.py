@@ -43,9 +43,9 @@ class _Interrupted(Exception):
 
 
 def _trainer(
-    texts: list[str], tokenizer: Tokenizer, config: NetworkConfig, *, time_s: float = 30.0
+    texts: list[str], tokenizer: Tokenizer, config: NetworkConfig, *, time_s: float = 24.0
 ) -> Trainer:
-    settings = TrainingSettings(network=config, time_s=time_s, n_rows=2, row_tokens=128, seed=7)
+    settings = TrainingSettings(network=config, time_s=time_s, n_rows=1, row_tokens=128, seed=7)
     stream = RowStream(texts, SampleMaker(tokenizer), n_tokens=128, seed=7)
     return Trainer(settings, stream)
 
@@ -76,7 +76,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
         _train(_trainer(texts, tokenizer, tiny_config), tmp_path / "cut", stop_after=20)
     resumed = _trainer(texts, tokenizer, tiny_config)
     _train(resumed, tmp_path / "cut")
-    assert resumed.n_steps == straight.n_steps == 30
+    assert resumed.n_steps == straight.n_steps == 24
     for name, weight in _weights(straight).items():
         torch.testing.assert_close(_weights(resumed)[name], weight, rtol=0, atol=0)
     kept = [load_kept_weights(tmp_path / run / "checkpoints") for run in ("straight", "cut")]
@@ -87,9 +87,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 def test_training_lowers_the_loss(
     texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
 ) -> None:
-    reports = _train(_trainer(texts, tokenizer, tiny_config, time_s=60.0), tmp_path)
+    reports = _train(_trainer(texts, tokenizer, tiny_config, time_s=40.0), tmp_path)
     assert reports[-1].loss < reports[0].loss - 0.5
-    assert reports[-1].n_tokens == 60 * 2 * 128
+    assert reports[-1].n_tokens == 40 * 128
 
 
 def test_the_kept_weights_are_an_average_over_the_last_tenth(
