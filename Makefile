@@ -7,7 +7,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constra
 # Cursors of an unfinished file: in expressions, after a docstring, in an empty body.
 TOUR := $(addprefix examples/shop.py:,19:34 31:47 38:19 41:16 45:9 48:23 53:21)
 
-.PHONY: demo test check format latency clean
+.PHONY: demo test check format latency vscode-check vscode-package clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
 	@$(BIN)/fimble complete $(TOUR)
@@ -23,6 +23,12 @@ check: $(VENV)/dev.installed test  ## format, lint, types, import contracts, tes
 
 latency: $(VENV)/test.installed  ## milliseconds per keystroke, over stdio
 	$(BIN)/fimble-eval latency
+
+vscode-check: $(VENV)/test.installed  ## VS Code's extension: checks, package, real editor
+	tests/e2e/vscode/check.sh
+
+vscode-package: $(VENV)/test.installed  ## the same without the real editor
+	tests/e2e/vscode/check.sh package
 
 format: $(VENV)/dev.installed
 	$(BIN)/ruff format .
