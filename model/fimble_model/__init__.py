@@ -8,6 +8,7 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
     S cached slots         H query heads              K key/value heads
     D size of a head       E width of the network     F width inside the feed-forward part
     V vocabulary           L logits rows of one row, or layers of a buffer
+    I tiles of slots       R rows of a tile           G query heads of one key/value head
 """
 
 from fimble_model.loading import LoadProgress, load
