@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Cursors of an unfinished file: in expressions, after a docstring, in an empty body.
-TOUR := $(addprefix examples/shop.py:,19:34 31:47 38:19 41:16 45:9 48:23 53:21)
+# Cursors of an unfinished file: in expressions, a condition, a loop, an empty body, a with statement.
+TOUR := $(addprefix examples/shop.py:,17:74 21:74 34:37 37:24 49:39 53:9 58:21 63:21)
 
 .PHONY: demo test check format latency vscode-check vscode-package clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
 	@$(BIN)/fimble complete $(TOUR)
+	@echo "And a whole body, asked for by key:"
+	@$(BIN)/fimble complete --invoke examples/shop.py:53:9
 
 test: $(VENV)/test.installed  ## the tests
 	$(BIN)/python -m pytest -q

@@ -1,7 +1,6 @@
 """Keep track of what is in a small shop: items, their prices, and how many are left."""
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,41 +13,52 @@ class Item:
     price: float
     quantity: int = 0
 
-    @property
-    def value(self) -> float:
-        return self.price * self.
+    def to_dict(self) -> dict[str, object]:
+        return {"name": self.name, "price": self.price, "quantity": self.
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> "Item":
+        return cls(name=data["name"], price=data["price"], quantity=data[
 
 
 class Shop:
-    """All items by name, and the sales of the day."""
+    """All items by name."""
 
     def __init__(self, items: list[Item]) -> None:
         self.items = {item.name: item for item in items}
-        self.sales = defaultdict(int)
 
     def add(self, item: Item) -> None:
         if item.name in self.items:
-            self.items[item.name].quantity += 
+            self.items[item.name].quantity += item.quantity
         else:
-            self.items[item.name] = item
+            self.items[item.name] = 
 
-    def sell(self, name: str, count: int = 1) -> float:
-        item = self.items[name]
-        if item.quantity < count:
-            raise 
-        item.quantity -= count
-        self.sales[name] += count
-        return 
+    def remove(self, name: str) -> None:
+        if name not in 
+            raise KeyError(name)
+        del 
 
     def total_value(self) -> float:
         """Return the value of everything on the shelf."""
-        
+        total = 0.0
+        for item in self.items.values():
+            total += item.price * item.quantity
+        return total
 
     def names(self) -> list[str]:
-        return sorted(
+        return [item.name for item in 
+
+    def total_quantity(self) -> int:
+        """Return how many things are on the shelf."""
+        
 
 
 def load_shop(path: Path) -> Shop:
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         data = json.
-    return Shop([Item(**entry) for entry in data])
+    return Shop([Item.from_dict(entry) for entry in data])
+
+
+def save_shop(shop: Shop, path: Path) -> None:
+    with open(path, 
+        json.dump([item.to_dict() for item in shop.items.values()], file)

@@ -89,7 +89,8 @@ def _draw_verdict(answer: Answer) -> Text:
         (f"{answer.timing.total_ms:.0f} ms", "green"),
     )
     if answer.suggestions:
-        verdict.append(f" · {answer.suggestions[0].confidence:.0%} sure")
+        confidence = answer.suggestions[0].confidence
+        verdict.append(f" · {confidence:.0%} sure" if confidence >= 0.01 else " · hardly sure")
     elif answer.hidden:
         verdict.append(f" · nothing shown: {answer.hidden[0].reason}", "yellow")
     else:
