@@ -46,7 +46,7 @@ class Shop:
         return total
 
     def names(self) -> list[str]:
-        return [item.name for item in 
+        return [item.name for item in ]
 
     def total_quantity(self) -> int:
         """Return how many things are on the shelf."""
