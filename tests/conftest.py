@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # Set before torch is imported, and inherited by the servers that tests start. Tests run side by
 # side with whatever the machine does; two threads that wait for each other are far slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A busy machine is not a fault of the code: tests count, they do not time.
+settings.register_profile("fimble", deadline=None)
+settings.load_profile("fimble")
