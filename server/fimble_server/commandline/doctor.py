@@ -132,7 +132,7 @@ def _examine_completion(engine: Engine) -> Finding:
     request = Request(
         request_id=RequestId("check"),
         prompt=engine.codec.encode_fim(
-            prefix="def add(a, b):\n    return ", suffix="\n\n\nprint(add(1, 2))\n"
+            prefix='def main():\n    print("Hello")\n\n\nif __name__ == ', suffix="\n    main()\n"
         ),
         max_new_tokens=12,
         stop=StopAtLineEnd(),
@@ -151,7 +151,7 @@ def _examine_completion(engine: Engine) -> Finding:
         found=(
             "the network failed"
             if failed
-            else f"'return ' was completed with {finish.text!r} in {elapsed_ms:.0f} ms"
+            else f"'if __name__ == ' was completed with {finish.text!r} in {elapsed_ms:.0f} ms"
         ),
         to_do=_completion_advice(failed=failed, slow=slow),
     )
