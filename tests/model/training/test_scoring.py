@@ -56,7 +56,9 @@ def test_a_line_is_completed_as_by_whole_passes(network: Transformer, tokenizer:
 def test_an_untrained_network_pays_for_every_token(
     tiny_config: NetworkConfig, tokenizer: Tokenizer, texts: list[str]
 ) -> None:
-    network = Transformer(tiny_config).requires_grad_(False)
+    network = Transformer(tiny_config)
+    network.initialise(6)
+    network.requires_grad_(False)
     network.embedding.weight.zero_()
     score = score_network(network, tokenizer, texts, n_chars=5000, n_cases=2)
     n_tokens = sum(len(tokenizer.encode(text).ids) for text in texts)
