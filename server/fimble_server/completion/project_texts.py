@@ -51,10 +51,13 @@ def try_text(uri: str, text: str) -> ProjectText | None:
     """A document for the memory; None for a file whose name says that it holds secrets."""
     if find_secrecy_of_uri(uri) is not None:
         return None
-    return ProjectText(unquote(uri), with_line_feeds(text))
+    return ProjectText(unquote(uri), text)
 
 
 def feed(engine: Engine, texts: ProjectTexts) -> None:
-    """Hand the texts to an engine. Call it where the engine runs: it tokenizes what is new."""
+    """Hand the texts to an engine, with line feeds as models know them.
+
+    Call it where the engine runs: it reads every text and tokenizes what is new.
+    """
     for key, text in texts.texts:
-        engine.remember(texts.scope, key, text)
+        engine.remember(texts.scope, key, with_line_feeds(text))

@@ -14,7 +14,7 @@ from fimble_server.completion.engine_port import Generation, Job
 from fimble_server.completion.inline_port import InlinePort
 from fimble_server.completion.page import page_of
 from fimble_server.completion.plan import Limits
-from fimble_server.completion.project_texts import ProjectTexts, gather_texts
+from fimble_server.completion.project_texts import ProjectTexts, feed, gather_texts
 from fimble_server.completion.snapshot import Snapshot
 from fimble_server.document.buffers import Buffer
 from fimble_testing.clocks import ManualClock
@@ -55,9 +55,12 @@ def test_no_secret_file_enters_the_memory(uri: str) -> None:
     assert _gathered(itself).texts == ()
 
 
-def test_the_text_above_the_line_is_last_and_has_line_feeds() -> None:
+def test_the_text_above_the_line_is_last_and_all_is_fed_with_line_feeds() -> None:
     snapshot = _remembering("a\r\nb = <|>c\r\nd\r\n", _buffer("file:///other", "e\r\nf\r"))
-    assert _gathered(snapshot).texts == (("file:///other", "e\nf\n"), ("file:///marked", "a\n"))
+    texts, engine = _gathered(snapshot), FakeEngine(lambda _: "")
+    assert [text.key for text in texts.texts] == ["file:///other", "file:///marked"]
+    feed(engine, texts)
+    assert engine.memory == {"one client": {"file:///other": "e\nf\n", "file:///marked": "a\n"}}
 
 
 @given(st.text(alphabet="ab \r\n😀", max_size=20), st.text(alphabet="ab 😀", max_size=8))
