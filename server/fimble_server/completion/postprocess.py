@@ -79,6 +79,8 @@ def _judge(
     kept: str, middle: str, tokens: Sequence[GeneratedToken], page: Page, plan: Plan
 ) -> Draft | Hidden:
     """The kept beginning of a middle fitted to the page, or the first reason to hide it."""
+    if middle.strip() and not kept.strip():
+        return Hidden(text=middle, reason="nothing of it may stay")
     fitted = fit_to_right(kept, page.line_right)
     text = _without_blank_lines_filled(fitted.text)
     confidence = confidence_of(tokens, len(fitted.text))

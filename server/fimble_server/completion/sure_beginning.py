@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import GeneratedToken
 from fimble_server.completion.plan import Mode
 
@@ -40,8 +41,8 @@ def _n_sure_chars(tokens: Sequence[GeneratedToken], min_probability: float) -> i
     """Characters known after the tokens whose product of probabilities is high enough."""
     sum_logprobs, n_chars = 0.0, 0
     for token in tokens:
-        sum_logprobs += token.logprob
-        if not math.exp(min(0.0, sum_logprobs)) >= min_probability:  # NaN is unsure too.
+        sum_logprobs += bounded_logprob(token.logprob)
+        if math.exp(sum_logprobs) < min_probability:
             break
         n_chars = token.char_end
     return n_chars
