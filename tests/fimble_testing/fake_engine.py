@@ -6,12 +6,14 @@ characters: three of them stand for the control tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import (
     Clock,
     Delta,
+    EngineWork,
     Finish,
     FinishReason,
     GeneratedToken,
@@ -114,7 +116,8 @@ class _Row:
 class FakeEngine:
     """Implements `Engine`. `write` says what follows a prompt; each step writes a character.
 
-    A script that ends, ends the row as an end token does. `failing` rows end as FAILED.
+    A script that ends, ends the row as an end token does. `failing` rows end as FAILED. Where
+    there is no `clock`, deadlines never come.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class FakeEngine:
         logprob: float = -0.001,
         is_failing: bool = False,
         model: ModelInfo = FAKE_MODEL,
+        clock: Clock | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.cancelled: list[RequestId] = []
@@ -133,6 +137,7 @@ class FakeEngine:
         self._logprob = logprob
         self._is_failing = is_failing
         self._model = model
+        self._clock = clock
         self._rows: dict[RequestId, _Row] = {}
 
     @property
@@ -149,6 +154,11 @@ class FakeEngine:
     def has_work(self) -> bool:
         """True while a row is not finished."""
         return bool(self._rows)
+
+    @property
+    def work(self) -> EngineWork:
+        """A pass a step."""
+        return EngineWork(n_passes=self.n_steps, n_pass_tokens=self.n_steps)
 
     def add(self, request: Request) -> None:
         """Take a request in."""
@@ -181,6 +191,8 @@ class FakeEngine:
     def _advance(self, request_id: RequestId, row: _Row) -> Delta:
         if request_id in self.cancelled:
             return self._end(row, FinishReason.CANCELLED, row.n_written)
+        if self._clock and self._clock.now_ms() >= (row.request.deadline_ms or math.inf):
+            return self._end(row, FinishReason.DEADLINE, row.n_written)
         if self._is_failing:
             return self._end(row, FinishReason.FAILED, 0)
         if row.n_written == len(row.script):

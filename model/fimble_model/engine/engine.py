@@ -24,6 +24,7 @@ from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
     Clock,
     Delta,
+    EngineWork,
     FinishReason,
     ModelInfo,
     Prompt,
@@ -79,6 +80,7 @@ class NativeEngine:
         self._cancelled: set[RequestId] = set()
         self._sorted_ids: Tensor | None = None
         self._memories = memories
+        self._work = EngineWork()
         self._control_ids = torch.tensor(
             sorted(set(codec.tokenizer.control_ids.values())), device=cache.layout.device
         )
@@ -97,6 +99,11 @@ class NativeEngine:
     def has_work(self) -> bool:
         """True while a row waits or runs."""
         return bool(self._waiting or self._running)
+
+    @property
+    def work(self) -> EngineWork:
+        """What has been done so far."""
+        return self._work
 
     @property
     def n_rows_in_use(self) -> int:
@@ -164,6 +171,7 @@ class NativeEngine:
             return []
         with torch.inference_mode():
             deltas = [self._end(row, FinishReason.CANCELLED) for row in self._pop_cancelled()]
+            deltas += [self._end(row, FinishReason.DEADLINE) for row in self._find_late()]
             self._admit_waiting()
             deltas += self._advance_running()
         return deltas
@@ -190,6 +198,11 @@ class NativeEngine:
         ]
         self._cancelled.clear()
         return rows
+
+    def _find_late(self) -> list[Row]:
+        now_ms = self._clock.now_ms()
+        rows = (*self._waiting.values(), *self._running.values())
+        return [row for row in rows if row.is_late(now_ms)]
 
     def _admit_waiting(self) -> None:
         """Start waiting rows, the newest first, while there are places and slots."""
@@ -239,10 +252,12 @@ class NativeEngine:
             return []
         rows = [self._running[share.request_id] for share in shares]
         try:
-            logprobs = run_pass(
-                self._transformer,
-                [_cut_piece(row, share.n_tokens) for row, share in zip(rows, shares, strict=True)],
-            )
+            pieces = [_cut_piece(row, n) for row, (_, n) in zip(rows, shares, strict=True)]
+            for row, piece in zip(rows, pieces, strict=True):
+                row.count_pass(len(piece.token_ids))
+            started_ms = self._clock.now_ms()
+            logprobs = run_pass(self._transformer, pieces)
+            self._note_pass(sum(share.n_tokens for share in shares), started_ms)
             logprobs = [
                 part if row.is_in_prefill else self._mix(row, part, row.n_known_after_prompt)
                 for row, part in zip(rows, logprobs, strict=True)
@@ -255,6 +270,14 @@ class NativeEngine:
             for row, logprobs_LV, greedy_id in zip(rows, logprobs, greedy_ids, strict=True)
         )
         return [delta for delta in deltas if delta is not None]
+
+    def _note_pass(self, n_tokens: int, started_ms: float) -> None:
+        work = self._work
+        self._work = EngineWork(
+            n_passes=work.n_passes + 1,
+            n_pass_tokens=work.n_pass_tokens + n_tokens,
+            pass_ms=work.pass_ms + self._clock.now_ms() - started_ms,
+        )
 
     def _try_advance(
         self, row: Row, logprobs_LV: Tensor, greedy: tuple[TokenId, float] | None

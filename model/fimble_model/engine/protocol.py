@@ -7,6 +7,7 @@ reads this module before the model is loaded, and tests script fake engines from
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NewType, Protocol
@@ -17,6 +18,7 @@ __all__ = [
     "Clock",
     "Delta",
     "Engine",
+    "EngineWork",
     "Finish",
     "FinishReason",
     "GeneratedToken",
@@ -59,7 +61,10 @@ class StopRule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is drawn. Temperature 0 is greedy and ignores the rest."""
+    """How the next token is drawn. Temperature 0 is greedy and ignores the rest.
+
+    `seed` is from 0 to 2**63 - 1. The same seed draws the same tokens, whatever runs beside.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -67,9 +72,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for values no distribution can be drawn from."""
-        if not 0.0 <= self.temperature <= 10.0:
+        if self.temperature != 0.0 and not 0.01 <= self.temperature <= 10.0:
             raise RequestError(
-                expected="a temperature from 0 to 10",
+                expected="a temperature of 0, or from 0.01 to 10",
                 found=repr(self.temperature),
                 to_do="Use 0 for greedy decoding.",
             )
@@ -78,6 +83,12 @@ class Sampling:
                 expected="top_p above 0 and at most 1",
                 found=repr(self.top_p),
                 to_do="Use 1 to keep the whole distribution.",
+            )
+        if not 0 <= self.seed < 2**63:
+            raise RequestError(
+                expected="a seed from 0 to 2**63 - 1",
+                found=repr(self.seed),
+                to_do="Use any number in that range; each draws its own tokens.",
             )
 
 
@@ -102,6 +113,11 @@ class Request:
     A row ends as GIVEN_UP where the product of its tokens' probabilities has fallen below
     `min_confidence` (see `giving_up`); 0 lets every row come to its end.
     `memory_scope` names whose remembered documents may speak to this row; None is nobody's.
+    `client` is who the engine's time is shared out to fairly. `owner` names the buffer that the
+    row is for: of one client the owner that asked last goes first, and the rows of one owner
+    (the candidates of a request) go in the order they were added. "" is nobody in particular.
+    `deadline_ms` is a moment on the engine's clock: a row that is not done by then ends as
+    DEADLINE with what it has. None is never.
     """
 
     request_id: RequestId
@@ -111,6 +127,9 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     min_confidence: float = 0.0
     memory_scope: str | None = None
+    client: str = ""
+    owner: str = ""
+    deadline_ms: float | None = None
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for a request that could never give an answer."""
@@ -125,6 +144,12 @@ class Request:
                 expected="a min_confidence from 0 to 1",
                 found=repr(self.min_confidence),
                 to_do="Use 0 to have every row come to its end.",
+            )
+        if self.deadline_ms is not None and math.isnan(self.deadline_ms):
+            raise RequestError(
+                expected="a deadline on the engine's clock",
+                found=repr(self.deadline_ms),
+                to_do="Use None for a row that may take as long as it takes.",
             )
         if not self.prompt.token_ids:
             raise RequestError(
@@ -142,6 +167,7 @@ class FinishReason(enum.Enum):
     LENGTH = "length"
     CONTEXT_FULL = "context_full"
     GIVEN_UP = "given_up"
+    DEADLINE = "deadline"
     CANCELLED = "cancelled"
     FAILED = "failed"
 
@@ -163,7 +189,14 @@ class GeneratedToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """The last word on a row. `text` is the whole middle after the stop rule's cut."""
+    """The last word on a row. `text` is the whole middle after the stop rule's cut.
+
+    Of the prompt's tokens `n_reused_tokens` were in the cache and `n_prefilled_tokens` were
+    computed for this row; a row that ended early has computed fewer than the rest.
+    The row took part in `n_passes` of the network, the first `n_prefill_passes` of them up to
+    its first token. In the others `n_drafted_tokens` were computed on speculation, of which
+    `n_accepted_tokens` were right: plain decoding takes a pass for each of those.
+    """
 
     reason: FinishReason
     text: str
@@ -173,6 +206,11 @@ class Finish:
     queue_ms: float
     prefill_ms: float
     decode_ms: float
+    n_prefilled_tokens: int = 0
+    n_drafted_tokens: int = 0
+    n_accepted_tokens: int = 0
+    n_passes: int = 0
+    n_prefill_passes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +224,18 @@ class Delta:
     request_id: RequestId
     text: str
     finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineWork:
+    """What an engine has done since it was built, all rows together; it only grows.
+
+    `n_pass_tokens` were computed in `n_passes` of the network, which took `pass_ms`.
+    """
+
+    n_passes: int = 0
+    n_pass_tokens: int = 0
+    pass_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +288,11 @@ class Engine(Protocol):
     @property
     def has_work(self) -> bool:
         """True while a row waits or runs."""
+        ...
+
+    @property
+    def work(self) -> EngineWork:
+        """What has been done so far."""
         ...
 
     def add(self, request: Request) -> None:

@@ -51,6 +51,11 @@ class Row:
         self.generator: torch.Generator | None = None
         self.kv: KvRow | None = None
         self.n_reused_tokens = 0
+        self.n_prefilled_tokens = 0
+        self.n_drafted_tokens = 0
+        self.n_accepted_tokens = 0
+        self.n_passes = 0
+        self.n_prefill_passes = 0
         self.trial_logprobs: list[Tensor] = []
         self.memory: MemoryView | None = None
         chain = plan.chain if plan else ()
@@ -86,6 +91,19 @@ class Row:
             return 0
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
 
+    def count_pass(self, n_tokens: int) -> None:
+        """Note that the row's next `n_tokens` pending tokens are computed."""
+        self.n_passes += 1
+        if self.is_in_prefill:
+            n_prompt_left = max(len(self.request.prompt.token_ids) - self.n_computed, 0)
+            self.n_prefill_passes += 1
+            self.n_prefilled_tokens += min(n_tokens, n_prompt_left)
+
+    def is_late(self, now_ms: float) -> bool:
+        """Whether the row's deadline has come."""
+        deadline_ms = self.request.deadline_ms
+        return deadline_ms is not None and now_ms >= deadline_ms
+
     def text_before(self, n_tokens_after_prompt: int) -> list[TokenId]:
         """The last tokens of the user's text and those known after it, up to some token."""
         n_prompt = len(self.request.prompt.token_ids)
@@ -119,6 +137,11 @@ class Row:
             queue_ms=queue_ms,
             prefill_ms=prefill_ms,
             decode_ms=decode_ms,
+            n_prefilled_tokens=self.n_prefilled_tokens,
+            n_drafted_tokens=self.n_drafted_tokens,
+            n_accepted_tokens=self.n_accepted_tokens,
+            n_passes=self.n_passes,
+            n_prefill_passes=self.n_prefill_passes,
         )
         text = self.middle.take_unsent()
         return Delta(request_id=self.request.request_id, text=text, finish=finish)

@@ -124,7 +124,7 @@ class Completer:
         if not plan.wanted:
             return _empty_answer(plan, self._port.model)
         texts = gather_texts(snapshot, page)
-        job = _job_for(snapshot.owner, page, plan, owner.desk, texts)
+        job = _job_for(snapshot, page, plan, owner.desk, texts)
         generation = await self._port.generate(job)
         if generation is None:
             return None
@@ -176,7 +176,7 @@ class Completer:
 
 
 def _job_for(
-    owner: str, page: Page, plan: Plan, desk: _PromptDesk, texts: ProjectTexts | None
+    snapshot: Snapshot, page: Page, plan: Plan, desk: _PromptDesk, texts: ProjectTexts | None
 ) -> Job:
     scope = None if texts is None else texts.scope
 
@@ -186,7 +186,13 @@ def _job_for(
         desk.layout = laid_out.layout
         return build_requests(laid_out, plan, budget, scope)
 
-    return Job(owner=owner, build=build, deadline_ms=plan.deadline_ms, texts=texts)
+    return Job(
+        owner=snapshot.owner,
+        client=snapshot.client,
+        build=build,
+        deadline_ms=plan.deadline_ms,
+        texts=texts,
+    )
 
 
 def _empty_answer(plan: Plan, model: ModelInfo | None) -> Answer:
@@ -205,7 +211,7 @@ def _is_worth_remembering(answer: Answer, generation: Generation) -> bool:
     """An empty answer counts only where the model ended by itself: it may do better next time."""
     if answer.suggestions:
         return True
-    lame = (FinishReason.FAILED, FinishReason.CANCELLED)
+    lame = (FinishReason.FAILED, FinishReason.CANCELLED, FinishReason.DEADLINE)
     return all(finish.reason not in lame for finish in generation.finishes)
 
 

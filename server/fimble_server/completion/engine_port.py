@@ -5,30 +5,33 @@ Owns the protocol and the job's values. Never knows threads, LSP or torch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from fimble_model.engine.protocol import Finish, ModelInfo, Request, TextCodec
+from fimble_model.engine.protocol import Finish, ModelInfo, Request, RequestId, TextCodec
 from fimble_server.completion.project_texts import ProjectTexts
 
-__all__ = ["EnginePort", "Generation", "Job"]
+__all__ = ["EnginePort", "Generation", "Job", "stamp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """Work for the engine, one row or several candidates, for one buffer of one client.
 
-    `owner` names client and buffer: a newer job of the same owner replaces an older one.
-    `build` runs where the engine runs, because it tokenizes; before it, the engine is fed
-    `texts`, if there are any. When `deadline_ms` have passed
-    since the job was handed in, its rows are cancelled and come back with what they have.
+    `owner` names client and buffer: a newer job of the same owner replaces an older one. The
+    engine's time is shared out fairly among `client`s. `build` runs where the engine runs,
+    because it tokenizes; before it, the engine is fed `texts`, if there are any. When
+    `deadline_ms` have passed since the job was handed in, its rows end as DEADLINE and come
+    back with what they have.
     """
 
     owner: str
     build: Callable[[TextCodec, ModelInfo], tuple[Request, ...]]
     deadline_ms: float
     texts: ProjectTexts | None = None
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,25 @@ class Generation:
 
     finishes: tuple[Finish, ...]
     model: ModelInfo
+
+
+def stamp(
+    job: Job, requests: tuple[Request, ...], *, number: int, deadline_at_ms: float
+) -> tuple[Request, ...]:
+    """A job's requests as the engine is to see them: whose they are, and until when.
+
+    They get ids of our own: two clients may well choose the same.
+    """
+    return tuple(
+        dataclasses.replace(
+            request,
+            request_id=RequestId(f"{number}.{row_index}"),
+            client=job.client,
+            owner=job.owner,
+            deadline_ms=deadline_at_ms,
+        )
+        for row_index, request in enumerate(requests)
+    )
 
 
 class EnginePort(Protocol):

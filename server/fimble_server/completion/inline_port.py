@@ -7,18 +7,20 @@ event loop a turn between steps, so that a job can be cancelled or replaced.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 
-from fimble_model.engine.protocol import Clock, Engine, Finish, ModelInfo, Request, RequestId
-from fimble_server.completion.engine_port import Generation, Job
+from fimble_model.engine.protocol import Clock, Engine, Finish, ModelInfo, RequestId
+from fimble_server.completion.engine_port import Generation, Job, stamp
 from fimble_server.completion.project_texts import feed
 
 __all__ = ["InlinePort"]
 
 
 class InlinePort:
-    """Keeps the invariant that a job which ends, however it does, leaves no row in the engine."""
+    """Keeps the invariant that a job which ends, however it does, leaves no row in the engine.
+
+    `clock` is the engine's own: deadlines are moments on it.
+    """
 
     def __init__(self, *, engine: Engine, clock: Clock) -> None:
         self._engine = engine
@@ -41,14 +43,13 @@ class InlinePort:
         deadline_at_ms = self._clock.now_ms() + job.deadline_ms
         if job.texts is not None:
             feed(self._engine, job.texts)
-        requests = self._numbered(number, job.build(self._engine.codec, self._engine.model))
+        built = job.build(self._engine.codec, self._engine.model)
+        requests = stamp(job, built, number=number, deadline_at_ms=deadline_at_ms)
         row_ids = [request.request_id for request in requests]
         try:
             for request in requests:
                 self._engine.add(request)
             while any(row_id not in self._finishes for row_id in row_ids):
-                if self._clock.now_ms() >= deadline_at_ms:
-                    self._cancel(row_ids)
                 self._step()
                 await asyncio.sleep(0)
                 if self._newest[job.owner] != number:
@@ -58,26 +59,16 @@ class InlinePort:
         finally:
             self._free(row_ids)
 
-    @staticmethod
-    def _numbered(number: int, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-        return tuple(
-            dataclasses.replace(request, request_id=RequestId(f"{number}.{row_index}"))
-            for row_index, request in enumerate(requests)
-        )
-
     def _step(self) -> None:
         for delta in self._engine.step():
             if delta.finish is not None:
                 self._finishes[delta.request_id] = delta.finish
 
-    def _cancel(self, row_ids: list[RequestId]) -> None:
+    def _free(self, row_ids: list[RequestId]) -> None:
+        """Drop the job's rows; one that still runs takes a step to leave the engine."""
         for row_id in row_ids:
             if row_id not in self._finishes:
                 self._engine.cancel(row_id)
-
-    def _free(self, row_ids: list[RequestId]) -> None:
-        """Drop the job's rows; one that still runs takes a step to leave the engine."""
-        self._cancel(row_ids)
         if any(row_id not in self._finishes for row_id in row_ids) and self._engine.has_work:
             self._step()
         for row_id in row_ids:

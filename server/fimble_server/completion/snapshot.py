@@ -19,6 +19,7 @@ __all__ = ["Snapshot"]
 class Snapshot:
     """What a completion is made from. `owner` names client and buffer; `path` is for display.
 
+    `client` is who asks, of all that share the engine.
     `neighbours` are other buffers that the model may copy from, and `memory_scope` names whose
     texts they are; None where nothing is to be remembered.
     `cursor` is a character offset: in `😀<|>` it is 1. Where the editor's suggest list has an
@@ -37,3 +38,4 @@ class Snapshot:
     path: str = ""
     neighbours: tuple[Buffer, ...] = ()
     memory_scope: str | None = None
+    client: str = ""

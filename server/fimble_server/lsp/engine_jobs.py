@@ -8,7 +8,6 @@ job's fault: each job is settled exactly once.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from fimble_model.engine.protocol import (
     Request,
     RequestId,
 )
-from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.engine_port import Generation, Job, stamp
 from fimble_server.completion.project_texts import ProjectTexts, feed
 from fimble_server.errors import FimbleError, RequestError
 from fimble_server.lsp.safe_logging import describe_safely
@@ -52,9 +51,7 @@ class _RunningJob:
 
     ticket: Ticket
     row_ids: tuple[RequestId, ...]
-    deadline_at_ms: float
     finishes: dict[RequestId, Finish] = field(default_factory=dict)
-    is_expired: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -62,13 +59,15 @@ class _RunningJob:
 
 
 class EngineJobs:
-    """Keeps the invariant that every row of a live job is in the engine, and no other row is."""
+    """Keeps the invariant that every row of a live job is in the engine, and no other row is.
+
+    `clock` is the engine's own: deadlines are moments on it.
+    """
 
     def __init__(
         self, *, engine: Engine, clock: Clock, settle: Callable[[Ticket, Outcome], None]
     ) -> None:
         self._engine = engine
-        self._clock = clock
         self._settle = settle
         self._started_ms = clock.now_ms()
         self._running: dict[int, _RunningJob] = {}
@@ -91,7 +90,13 @@ class EngineJobs:
         if ticket.job.texts is not None:
             self.remember(ticket.job.texts)
         try:
-            requests = self._numbered(ticket, ticket.job.build(self._engine.codec, self.model))
+            built = ticket.job.build(self._engine.codec, self.model)
+            requests = stamp(
+                ticket.job,
+                built,
+                number=ticket.number,
+                deadline_at_ms=max(ticket.handed_in_ms, self._started_ms) + ticket.job.deadline_ms,
+            )
         except FimbleError as error:
             self._settle(ticket, error)
             return
@@ -113,16 +118,13 @@ class EngineJobs:
         self._engine.forget(scope)
 
     def step(self) -> None:
-        """Drop and expire what is due, advance the engine once, settle what is done.
+        """Drop what is due, advance the engine once, settle what is done.
 
         Raises what the engine raises; the caller then calls `fail_all`.
         """
         for running in tuple(self._running.values()):
             if running.ticket.dropped:
                 self._forget(running)
-            elif not running.is_expired and self._clock.now_ms() >= running.deadline_at_ms:
-                running.is_expired = True
-                self._cancel_rows(running)
         for delta in self._engine.step() if self._engine.has_work else []:
             self._take(delta)
         if not self._engine.has_work and self._running:
@@ -145,7 +147,6 @@ class EngineJobs:
         running = _RunningJob(
             ticket=ticket,
             row_ids=tuple(request.request_id for request in requests),
-            deadline_at_ms=max(ticket.handed_in_ms, self._started_ms) + ticket.job.deadline_ms,
         )
         try:
             for request in requests:
@@ -185,14 +186,6 @@ class EngineJobs:
         for row_id in running.row_ids:
             if row_id not in running.finishes or running.finishes[row_id] is _FAILED_ROW:
                 self._engine.cancel(row_id)
-
-    @staticmethod
-    def _numbered(ticket: Ticket, requests: tuple[Request, ...]) -> tuple[Request, ...]:
-        """Give rows ids of our own: two clients may well choose the same."""
-        return tuple(
-            dataclasses.replace(request, request_id=RequestId(f"{ticket.number}.{row_index}"))
-            for row_index, request in enumerate(requests)
-        )
 
 
 _FAILED_ROW = Finish(

@@ -208,6 +208,7 @@ class Session:
             path=unquote(opened.buffer.uri.partition("://")[2]),
             neighbours=self._neighbours(uri),
             memory_scope=self._memory_scope,
+            client=str(self._number),
         )
 
     def _neighbours(self, uri: str) -> tuple[Buffer, ...]:

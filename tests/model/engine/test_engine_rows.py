@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from fimble_model.engine.scheduler import PassLimits
 from fimble_model.engine.stopping import StopAfterLines
 from fimble_model.errors import RequestError
 from fimble_model.network.device import Dtype
+from fimble_testing.clocks import ManualClock
 from fimble_testing.tiny_engines import (
     TINY_CONFIG,
     build_engine,
@@ -208,6 +210,50 @@ def test_times_are_told_apart_and_add_up() -> None:
     assert delta.finish
     assert delta.finish.queue_ms > 0
     assert delta.finish.prefill_ms == delta.finish.decode_ms == 0
+
+
+def test_a_row_past_its_deadline_ends_within_one_step_and_keeps_what_it_has() -> None:
+    clock = ManualClock()
+    engine = build_engine(clock=clock)
+    late = dataclasses.replace(build_request("late", _prompt(engine)), deadline_ms=50.0)
+    patient = build_request("patient", _prompt(engine, 700))
+    whole = run_alone(build_engine(), build_request("late", _prompt(engine)))
+    engine.add(late)
+    engine.add(patient)
+    streamed = "".join(delta.text for _ in range(4) for delta in engine.step() if delta.text)
+    assert streamed
+    clock.advance(50.0)
+    deltas = {delta.request_id: delta for delta in engine.step()}
+    finish = deltas[RequestId("late")].finish
+    assert finish
+    assert finish.reason is FinishReason.DEADLINE
+    assert whole.text.startswith(finish.text)
+    assert 0 < len(finish.tokens) < len(whole.tokens)
+    rest = run_all(engine)
+    assert list(rest) == ["patient"]
+    assert engine.n_rows_in_use == 0
+
+
+def test_a_row_whose_deadline_is_past_ends_before_it_costs_anything() -> None:
+    engine = build_engine(clock=ManualClock(now_ms=10.0))
+    engine.add(dataclasses.replace(build_request("a", _prompt(engine)), deadline_ms=10.0))
+    (delta,) = engine.step()
+    assert delta.finish
+    assert delta.finish.reason is FinishReason.DEADLINE
+    assert engine.work.n_passes == 0
+
+
+def test_the_finish_counts_what_a_row_cost() -> None:
+    engine = build_engine(limits=PassLimits(max_rows=4, max_tokens=64))
+    prompt = _prompt(engine)
+    first = run_alone(engine, build_request("a", prompt))
+    n_prompt = len(prompt.token_ids)
+    assert first.n_prefilled_tokens == first.n_prompt_tokens == n_prompt
+    assert first.n_prefill_passes >= n_prompt // 64
+    assert first.n_passes == engine.work.n_passes
+    second = run_alone(engine, build_request("b", prompt))
+    assert second.n_prefilled_tokens == n_prompt - second.n_reused_tokens == 1
+    assert first.n_passes + second.n_passes == engine.work.n_passes
 
 
 def test_half_precision_keeps_the_life_of_rows() -> None:

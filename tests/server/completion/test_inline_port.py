@@ -39,11 +39,12 @@ async def test_rows_come_back_in_the_order_of_their_requests() -> None:
 
 
 async def test_at_the_deadline_rows_come_back_with_what_they_have() -> None:
-    engine = FakeEngine(lambda _: "never to be written out")
-    port = InlinePort(engine=engine, clock=ManualClock(ms_per_look=10.0))
+    clock = ManualClock(ms_per_look=10.0)
+    engine = FakeEngine(lambda _: "never to be written out", clock=clock)
+    port = InlinePort(engine=engine, clock=clock)
     generation = await port.generate(_job(deadline_ms=45.0))
     assert generation is not None
-    assert generation.finishes[0].reason is FinishReason.CANCELLED
+    assert generation.finishes[0].reason is FinishReason.DEADLINE
     assert "never to be".startswith(generation.finishes[0].text)
     assert generation.finishes[0].text
     assert not engine.has_work

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +18,7 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.protocol import (
     Delta,
     Engine,
+    EngineWork,
     Finish,
     FinishReason,
     ModelInfo,
@@ -88,6 +90,10 @@ class _StepEngine:
     def has_work(self) -> bool:
         return bool(self.rows)
 
+    @property
+    def work(self) -> EngineWork:
+        return EngineWork(n_passes=self.n_steps)
+
     def add(self, request: Request) -> None:
         if request.max_new_tokens > 1000:
             raise RequestError(expected="a short row", found="a long one", to_do="Ask for less.")
@@ -117,11 +123,14 @@ class _StepEngine:
         n_done += 1
         self.rows[row_id] = (request, n_done)
         is_cancelled = row_id in self.cancelled
-        if not is_cancelled and n_done < request.max_new_tokens:
+        is_late = SystemClock().now_ms() >= (request.deadline_ms or math.inf)
+        if not is_cancelled and not is_late and n_done < request.max_new_tokens:
             return Delta(request_id=row_id, text="x")
         del self.rows[row_id]
         self.finished.append(row_id)
         reason = FinishReason.CANCELLED if is_cancelled else FinishReason.LENGTH
+        if is_late and not is_cancelled:
+            reason = FinishReason.DEADLINE
         finish = Finish(
             reason=reason,
             text="x" * n_done,
@@ -268,7 +277,7 @@ async def test_at_its_deadline_a_job_comes_back_with_what_it_has(
     await _until(lambda: thread.model is not None)
     answer = await thread.generate(_job(n_tokens=1000, deadline_ms=0))
     assert answer is not None
-    assert answer.finishes[0].reason is FinishReason.CANCELLED
+    assert answer.finishes[0].reason is FinishReason.DEADLINE
     assert answer.finishes[0].text
 
 
