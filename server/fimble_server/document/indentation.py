@@ -166,8 +166,8 @@ def _documented_body(
 
 def _kind_by_tree(parsed: Parsed, offset: int) -> BlockKind:
     node = parsed.node_at(offset)
-    while node is not None:
-        if node.type in NODE_KINDS:
+    while node is not None and node.parent is not None:  # A root is called `module` in Python.
+        if node.is_named and node.type in NODE_KINDS:
             return NODE_KINDS[node.type]
         node = node.parent
     return BlockKind.OTHER

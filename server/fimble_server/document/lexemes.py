@@ -97,16 +97,24 @@ def _comment_patterns(language: Language) -> list[str]:
         re.escape(opener) + _rest_of_block_comment(closer)
         for opener, closer in language.block_comments
     ]
-    return blocks + [rf"{re.escape(opener)}[^\n]*+" for opener in language.line_comments]
+    before = r"(?<![^\s;(&|])" if language.comments_begin_words else ""
+    return blocks + [rf"{before}{re.escape(opener)}[^\n]*+" for opener in language.line_comments]
 
 
 def _special_characters(language: Language) -> str:
     openers = [form.opener[-1] for form in language.strings]
+    openers += [form.opener[0] for form in language.strings if not form.opener[0].isalnum()]
     openers += [opener[0] for opener, _ in language.block_comments]
     openers += [opener[0] for opener in language.line_comments]
     openers += ["'"] if language.has_lifetimes else []
     openers += ["/"] if language.has_regex_literals else []
     return "".join(sorted(set(openers)))
+
+
+def _word_like_openers(language: Language) -> str:
+    """What keeps a run of other text from running into a string such as `r#"`."""
+    openers = [form.opener for form in language.strings if form.opener[0].isalnum()]
+    return rf"(?!\b(?:{'|'.join(map(re.escape, openers))}))" if openers else ""
 
 
 def _alternatives(patterns: list[str]) -> str:
@@ -126,12 +134,16 @@ def lexicon_of(language: Language) -> Lexicon:
     """The language's patterns, compiled once."""
     comments, strings = _comment_patterns(language), _string_patterns(language)
     special = re.escape(_special_characters(language))
-    shared = rf"({_alternatives(strings)})|({_alternatives(comments)})|([(\[{{])|([)\]}}])"
+    openers, closers = re.escape(language.brackets[::2]), re.escape(language.brackets[1::2])
+    brackets = re.escape(language.brackets)
+    shared = rf"({_alternatives(strings)})|({_alternatives(comments)})|([{openers}])|([{closers}])"
     lexeme = (
         rf"(\n)|([ \t\r\f]++)|{shared}|(?:{_begun_openers(language)})|(\w++)|(::|:=|[;,:])"
-        rf"|([^\w\s()\[\]{{}};,:{special}]++|[\s\S])"
+        rf"|([^\w\s{brackets};,:{special}]++|[\s\S])"
     )
-    structure = rf"(\n)|((?!))|{shared}|((?!))|((?!))|([^\n()\[\]{{}}{special}]++|[\s\S])"
+    begins_string = _word_like_openers(language)
+    structure = rf"(\n)|((?!))|{shared}|((?!))|((?!))|"
+    structure += rf"((?:{begins_string}[^\n{brackets}{special}])++|[\s\S])"
     remainders = {form.opener: re.compile(_rest_of_string(form)) for form in language.strings}
     remainders |= {
         opener: re.compile(_rest_of_block_comment(closer))

@@ -132,7 +132,7 @@ def _try_header(parsed: Parsed, first: int, bound: int, cursor: int) -> _Line | 
             continue
         if _outside_text(parsed, line)[0] != line.start:
             continue
-        if not _begins_inside_brackets(text, line):
+        if not _begins_inside_brackets(text, line) or (start == 0 and text[line.code] == "{"):
             return line
         column = line.column
     return None
