@@ -11,7 +11,15 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
     I tiles of slots       R rows of a tile           G query heads of one key/value head
 """
 
+from fimble_model.freeing import give_back_memory
 from fimble_model.loading import LoadProgress, load
 from fimble_model.shipped import ShippedModel, default_model_name, shipped_models
 
-__all__ = ["LoadProgress", "ShippedModel", "default_model_name", "load", "shipped_models"]
+__all__ = [
+    "LoadProgress",
+    "ShippedModel",
+    "default_model_name",
+    "give_back_memory",
+    "load",
+    "shipped_models",
+]

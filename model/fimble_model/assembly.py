@@ -18,7 +18,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
 
-__all__ = ["assemble_engine"]
+__all__ = ["DEFAULT_CACHE_BYTES", "assemble_engine"]
 
 
 def assemble_engine(

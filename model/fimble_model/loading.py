@@ -38,11 +38,13 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     n_threads: int | None = None,
+    cache_bytes: int | None = None,
     clock: Clock | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Engine:
     """An engine over a shipped model's name or a checkpoint's folder, warm for its first key.
 
+    `cache_bytes` bounds the keys and values that it keeps; None takes the engine's default.
     Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
     `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks.
     """
@@ -57,7 +59,7 @@ def load(
 
     placement = choose_placement(device=device, dtype=dtype, n_threads=n_threads)
     transformer = load_network(folder, placement, _reporter_of_weights(report))
-    from fimble_model.assembly import assemble_engine
+    from fimble_model.assembly import DEFAULT_CACHE_BYTES, assemble_engine
 
     engine = assemble_engine(
         name=folder.name,
@@ -65,6 +67,7 @@ def load(
         placement=placement,
         tokenizer=tokenizer,
         fim_format=fim_format,
+        cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
         clock=clock,
     )
     report(LoadProgress(message="warming up", done=0.9))

@@ -99,6 +99,23 @@ class ModelSettings:
         None,
         Dial(doc="CPU threads of the model; left out, Fimble chooses.", least=1, most=256),
     )
+    cache_mib: int = _dial(
+        256,
+        Dial(
+            doc="Most MiB kept of texts that were read, so that they need not be read again.",
+            least=16,
+            most=65_536,
+        ),
+    )
+    unload_after_idle_s: float = _dial(
+        900.0,
+        Dial(
+            doc="Seconds without a request after which the model's memory is given back; "
+            "the next request loads it again.",
+            least=1,
+            most=604_800,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

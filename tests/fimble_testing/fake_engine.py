@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fimble_model.engine.protocol import (
     Clock,
     Delta,
+    EngineHoldings,
     EngineWork,
     Finish,
     FinishReason,
@@ -159,6 +160,11 @@ class FakeEngine:
     def work(self) -> EngineWork:
         """A pass a step."""
         return EngineWork(n_passes=self.n_steps, n_pass_tokens=self.n_steps)
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        """Nothing."""
+        return EngineHoldings()
 
     def add(self, request: Request) -> None:
         """Take a request in."""

@@ -24,6 +24,7 @@ from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
     Clock,
     Delta,
+    EngineHoldings,
     EngineWork,
     FinishReason,
     ModelInfo,
@@ -37,6 +38,7 @@ from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import draw, draw_healed, new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, plan_pass
 from fimble_model.errors import RequestError
+from fimble_model.network.cost import RowShape, cost_of
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["NativeEngine"]
@@ -81,6 +83,8 @@ class NativeEngine:
         self._sorted_ids: Tensor | None = None
         self._memories = memories
         self._work = EngineWork()
+        slot_bytes = cache.layout.bytes_per_token
+        self._cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
         self._control_ids = torch.tensor(
             sorted(set(codec.tokenizer.control_ids.values())), device=cache.layout.device
         )
@@ -104,6 +108,17 @@ class NativeEngine:
     def work(self) -> EngineWork:
         """What has been done so far."""
         return self._work
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        """What it holds now."""
+        return EngineHoldings(
+            weight_bytes=self._cost.weight_bytes,
+            cache_bytes=self._cache.n_bytes,
+            cache_limit_bytes=self._cache.budget_bytes,
+            n_rows=len(self._running),
+            n_waiting=len(self._waiting),
+        )
 
     @property
     def n_rows_in_use(self) -> int:
@@ -255,9 +270,10 @@ class NativeEngine:
             pieces = [_cut_piece(row, n) for row, (_, n) in zip(rows, shares, strict=True)]
             for row, piece in zip(rows, pieces, strict=True):
                 row.count_pass(len(piece.token_ids))
+            shape = [piece.shape for piece in pieces]
             started_ms = self._clock.now_ms()
             logprobs = run_pass(self._transformer, pieces)
-            self._note_pass(sum(share.n_tokens for share in shares), started_ms)
+            self._note_pass(shape, started_ms)
             logprobs = [
                 part if row.is_in_prefill else self._mix(row, part, row.n_known_after_prompt)
                 for row, part in zip(rows, logprobs, strict=True)
@@ -271,12 +287,12 @@ class NativeEngine:
         )
         return [delta for delta in deltas if delta is not None]
 
-    def _note_pass(self, n_tokens: int, started_ms: float) -> None:
-        work = self._work
-        self._work = EngineWork(
-            n_passes=work.n_passes + 1,
-            n_pass_tokens=work.n_pass_tokens + n_tokens,
-            pass_ms=work.pass_ms + self._clock.now_ms() - started_ms,
+    def _note_pass(self, shape: Sequence[RowShape], started_ms: float) -> None:
+        self._work = self._work.plus(
+            n_pass_tokens=sum(row.n_tokens for row in shape),
+            pass_ms=self._clock.now_ms() - started_ms,
+            flops=self._cost.flops(shape),
+            bytes_read=self._cost.bytes_read(shape),
         )
 
     def _try_advance(

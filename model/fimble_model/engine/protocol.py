@@ -18,6 +18,7 @@ __all__ = [
     "Clock",
     "Delta",
     "Engine",
+    "EngineHoldings",
     "EngineWork",
     "Finish",
     "FinishReason",
@@ -230,12 +231,39 @@ class Delta:
 class EngineWork:
     """What an engine has done since it was built, all rows together; it only grows.
 
-    `n_pass_tokens` were computed in `n_passes` of the network, which took `pass_ms`.
+    `n_pass_tokens` were computed in `n_passes` of the network, which took `pass_ms`. By the
+    network's shape (see `network.cost`) these passes had to do `flops` and read `bytes_read`:
+    over the time they took, that is the rate which the machine really reached.
     """
 
     n_passes: int = 0
     n_pass_tokens: int = 0
     pass_ms: float = 0.0
+    flops: int = 0
+    bytes_read: int = 0
+
+    def plus(
+        self, *, n_pass_tokens: int, pass_ms: float, flops: int, bytes_read: int
+    ) -> EngineWork:
+        """The same after one more pass."""
+        return EngineWork(
+            n_passes=self.n_passes + 1,
+            n_pass_tokens=self.n_pass_tokens + n_pass_tokens,
+            pass_ms=self.pass_ms + pass_ms,
+            flops=self.flops + flops,
+            bytes_read=self.bytes_read + bytes_read,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHoldings:
+    """What an engine holds at a moment: matrices, keys and values in use or kept, and rows."""
+
+    weight_bytes: int = 0
+    cache_bytes: int = 0
+    cache_limit_bytes: int = 0
+    n_rows: int = 0
+    n_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +282,14 @@ class ModelInfo:
     vocabulary_size: int
     fim_family: str
     fim_orders: tuple[str, ...]
+
+    @property
+    def bytes_per_weight(self) -> int:
+        """Bytes of one number of a matrix."""
+        return _BYTES_PER_WEIGHT[self.dtype]
+
+
+_BYTES_PER_WEIGHT = {"int8": 1, "bfloat16": 2, "float32": 4}
 
 
 class TextCodec(Protocol):
@@ -293,6 +329,11 @@ class Engine(Protocol):
     @property
     def work(self) -> EngineWork:
         """What has been done so far."""
+        ...
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        """What it holds now."""
         ...
 
     def add(self, request: Request) -> None:

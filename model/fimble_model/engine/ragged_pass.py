@@ -14,6 +14,7 @@ from torch import Tensor
 from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.protocol import TokenId
 from fimble_model.network.attention import attend_cached
+from fimble_model.network.cost import RowShape
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["Piece", "run_pass"]
@@ -25,6 +26,12 @@ class Piece(NamedTuple):
     row: KvRow
     token_ids: list[TokenId]
     n_silent: int
+
+    @property
+    def shape(self) -> RowShape:
+        """Its sizes, before the pass that computes it."""
+        n_tokens = len(self.token_ids)
+        return RowShape(n_tokens, len(self.row.token_ids), n_tokens - self.n_silent)
 
 
 def run_pass(transformer: Transformer, pieces: Sequence[Piece]) -> list[Tensor]:

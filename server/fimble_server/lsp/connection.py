@@ -69,9 +69,23 @@ async def _watch_parent(server: FimbleServer) -> None:
 
 
 async def wait_for_process_end(process_id: int) -> None:
-    """Return soon after a process on this machine has ended."""
-    while _is_alive(process_id):  # noqa: ASYNC110 - the system sends no event for this
-        await asyncio.sleep(_PARENT_CHECK_S)
+    """Return soon after a process on this machine has ended.
+
+    On Linux the system wakes us; elsewhere we look once a second.
+    """
+    try:
+        descriptor = os.pidfd_open(process_id)
+    except (AttributeError, OSError):
+        while _is_alive(process_id):  # noqa: ASYNC110 - the system sends no event for this
+            await asyncio.sleep(_PARENT_CHECK_S)
+        return
+    loop, has_ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, has_ended.set)
+    try:
+        await has_ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def _is_alive(process_id: int) -> bool:

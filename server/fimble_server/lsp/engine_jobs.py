@@ -16,6 +16,8 @@ from fimble_model.engine.protocol import (
     Clock,
     Delta,
     Engine,
+    EngineHoldings,
+    EngineWork,
     Finish,
     FinishReason,
     ModelInfo,
@@ -137,6 +139,16 @@ class EngineJobs:
             for row_id in running.row_ids:
                 running.finishes.setdefault(row_id, _FAILED_ROW)
             self._finish(running)
+
+    @property
+    def work(self) -> EngineWork:
+        """What the engine has done."""
+        return self._engine.work
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        """What the engine holds."""
+        return self._engine.holdings
 
     @property
     def model(self) -> ModelInfo:

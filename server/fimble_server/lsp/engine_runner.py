@@ -11,8 +11,8 @@ import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fimble_model import LoadProgress
-from fimble_model.engine.protocol import Clock, Engine, ModelInfo
+from fimble_model import LoadProgress, give_back_memory
+from fimble_model.engine.protocol import Clock, Engine, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
@@ -42,9 +42,13 @@ _MOST_THROWS_IN_A_ROW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Build an engine, in place of the one there is."""
+    """Build an engine, in place of the one there is.
+
+    After `unload_after_idle_s` without a command it is dropped, and built again for the next job.
+    """
 
     build: BuildEngine
+    unload_after_idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,10 @@ class EngineRunner:
         self._clock = clock
         self._settle = settle
         self._report = report
+        # Replaced as wholes, on the engine's thread; read from any.
+        self.work, self.holdings = EngineWork(), EngineHoldings()
         self._jobs: EngineJobs | None = None
+        self._load_again: Load | None = None
         self._error: FimbleError | None = None
         self._waiting: list[Ticket] = []
         self._n_throws_in_a_row = 0
@@ -101,17 +108,44 @@ class EngineRunner:
                 self._obey(command)
             if self._jobs is not None and self._jobs.has_work:
                 self._step(self._jobs)
+                self._look()
 
     def _take_commands(self) -> Iterator[Command]:
         """Commands that wait; blocks, without using the processor, where there is nothing to do."""
         if self._jobs is None or not self._jobs.has_work:
-            yield self._commands.get()
+            try:
+                yield self._commands.get(timeout=self._idle_limit_s())
+            except queue.Empty:
+                self._unload()
         while not self._commands.empty():
             yield self._commands.get()
+
+    def _idle_limit_s(self) -> float | None:
+        """How long an engine may wait for a command; None where none is loaded."""
+        if self._jobs is None or self._load_again is None:
+            return None
+        return self._load_again.unload_after_idle_s
+
+    def _unload(self) -> None:
+        """Drop the engine and give its memory back. A job that comes will load it again."""
+        assert self._jobs is not None
+        model = self._jobs.model
+        self._jobs = None
+        self._look()
+        give_back_memory()
+        log.info("unloaded model=%s after a long idle time", model.name)
+        self._report(EngineStatus(state=EngineState.UNLOADED, model=model))
+
+    def _look(self) -> None:
+        """Publish what the engine has done and holds."""
+        self.holdings = EngineHoldings()
+        if self._jobs is not None:
+            self.work, self.holdings = self._jobs.work, self._jobs.holdings
 
     def _obey(self, command: Command) -> None:
         match command:
             case Load():
+                self._load_again = command
                 self._load(command.build)
             case Ticket() if self._jobs is not None:
                 self._jobs.start(command)
@@ -119,6 +153,8 @@ class EngineRunner:
                 self._settle(command, self._error)
             case Ticket():
                 self._waiting.append(command)
+                if self._load_again is not None:
+                    self._load(self._load_again.build)
             case RememberTexts() if self._jobs is not None:
                 self._jobs.remember(command.texts)
             case ForgetTexts() if self._jobs is not None:
@@ -141,6 +177,7 @@ class EngineRunner:
             self._fail(_load_fault(error), waiting)
         else:
             self._jobs = EngineJobs(engine=engine, clock=self._clock, settle=self._settle)
+            self._look()
             _log_ready(engine.model, self._clock.now_ms() - started_ms)
             self._report(EngineStatus(state=EngineState.READY, model=engine.model))
             for ticket in waiting:

@@ -21,12 +21,17 @@ class EngineState(enum.Enum):
     NOT_STARTED = "not started"
     LOADING = "loading"
     READY = "ready"
+    UNLOADED = "unloaded"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStatus:
-    """`model` is there when READY, `error` when FAILED; `progress` may be while LOADING."""
+    """`model` is there when READY, `error` when FAILED; `progress` may be while LOADING.
+
+    UNLOADED is a model that nobody asked for long: the next request loads it again, and `model`
+    says which that is.
+    """
 
     state: EngineState = EngineState.NOT_STARTED
     model: ModelInfo | None = None

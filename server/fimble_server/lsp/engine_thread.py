@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from fimble_model.engine.protocol import Clock, ModelInfo
+from fimble_model.engine.protocol import Clock, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job
 from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import FimbleError
@@ -51,6 +51,8 @@ class EngineThread:
         self._newest: dict[str, Ticket] = {}
         self._listeners: dict[object, StatusListener] = {}
         self._status = EngineStatus()
+        self._status_since_ms = clock.now_ms()
+        self._runner: EngineRunner | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -60,30 +62,48 @@ class EngineThread:
 
     @property
     def model(self) -> ModelInfo | None:
-        """What is loaded; None while it loads or after it failed to."""
-        return self._status.model
+        """What is loaded; None while it loads, after it failed to, and while it is unloaded."""
+        return self._status.model if self._status.state is EngineState.READY else None
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        """What the engine held after its last step; nothing where none is loaded."""
+        return self._runner.holdings if self._runner is not None else EngineHoldings()
+
+    @property
+    def work(self) -> EngineWork:
+        """What the last engine had done after its last step."""
+        return self._runner.work if self._runner is not None else EngineWork()
+
+    @property
+    def status_since_ms(self) -> float:
+        """The clock's time when the state became what it is."""
+        return self._status_since_ms
 
     @property
     def has_started(self) -> bool:
         """True once a model was asked for, and torch may be in the process."""
         return self._thread is not None
 
-    def load(self, build: BuildEngine) -> None:
+    def load(self, build: BuildEngine, *, unload_after_idle_s: float | None = None) -> None:
         """Run `build` on the thread and use what it makes, in place of any engine before.
 
-        Jobs that wait or run meanwhile are started anew on the new engine.
+        Jobs that wait or run meanwhile are started anew on the new engine. After so many seconds
+        without a command the engine is dropped, until a job comes: then `build` runs again.
         """
         self._set_status(EngineStatus(state=EngineState.LOADING))
-        self._commands.put(Load(build=build))
+        self._commands.put(Load(build=build, unload_after_idle_s=unload_after_idle_s))
         if self._thread is None:
-            runner = EngineRunner(
+            self._runner = EngineRunner(
                 commands=self._commands,
                 clock=self._clock,
                 settle=lambda ticket, outcome: self._on_loop(_settle, ticket, outcome),
                 report=lambda status: self._on_loop(self._set_status, status),
             )
             # A daemon, so that a model that hangs while loading cannot keep the process alive.
-            self._thread = threading.Thread(target=runner.run, name="fimble-engine", daemon=True)
+            self._thread = threading.Thread(
+                target=self._runner.run, name="fimble-engine", daemon=True
+            )
             self._thread.start()
 
     def listen(self, listener: StatusListener) -> Callable[[], None]:
@@ -148,6 +168,8 @@ class EngineThread:
         self._commands.put(Wake())
 
     def _set_status(self, status: EngineStatus) -> None:
+        if status.state is not self._status.state:
+            self._status_since_ms = self._clock.now_ms()
         self._status = status
         for listener in tuple(self._listeners.values()):
             listener(status)

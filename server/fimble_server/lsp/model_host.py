@@ -30,6 +30,7 @@ def load_model(settings: ModelSettings, report: ReportProgress) -> Engine:
         device=settings.device,
         dtype=settings.dtype,
         n_threads=settings.n_threads,
+        cache_bytes=settings.cache_mib * 2**20,
         on_progress=report,
     )
 
@@ -67,4 +68,7 @@ class ModelHost:
             return
         self._settings, self._has_loaded = settings, True
         log.info("loading model=%s device=%s", settings.name, settings.device)
-        self.thread.load(lambda report: self._load(settings, report))
+        self.thread.load(
+            lambda report: self._load(settings, report),
+            unload_after_idle_s=settings.unload_after_idle_s,
+        )

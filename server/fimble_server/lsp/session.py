@@ -29,6 +29,7 @@ from fimble_server.errors import SettingsError
 from fimble_server.lsp import convert
 from fimble_server.lsp.announcements import Announcements, ClientPort
 from fimble_server.lsp.handed_out import HandedOut
+from fimble_server.lsp.memory_note import describe_memory
 from fimble_server.lsp.model_host import ModelHost
 from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
 from fimble_server.lsp.open_buffers import OpenBuffer, OpenBuffers
@@ -277,13 +278,15 @@ class Session:
 
     def describe_status(self) -> dict[str, object]:
         """The answer to `fimble/status`."""
-        engine, note = self._house.host.thread.status, self._announcements.note
-        model = engine.model
+        thread, note = self._house.host.thread, self._announcements.note
+        engine, model = thread.status, thread.status.model
         return {
             "version": __version__,
             "python": platform.python_version(),
             "process_id": os.getpid(),
             "state": engine.state.value,
+            "state_for_s": round((self._house.clock.now_ms() - thread.status_since_ms) / 1000, 3),
+            "memory": describe_memory(thread.holdings),
             **note.to_lsp(),
             "percent": None if engine.progress is None else round(100 * engine.progress.done),
             "model": None

@@ -46,6 +46,10 @@ def plan_status_note(
         return StatusNote(kind="Inactive", busy=False, message="Fimble is off.")
     if is_loading:
         return StatusNote(kind="Normal", busy=True, message="Loading the model.")
+    if engine.state is EngineState.UNLOADED:
+        # NOTE: not busy and "Normal": for an editor it is as good as ready.
+        words = "The model is unloaded; the next request loads it again."
+        return StatusNote(kind="Normal", busy=False, message=words)
     if engine.model is None:
         return StatusNote(kind="Normal", busy=False, message="The model is not loaded yet.")
     model = engine.model

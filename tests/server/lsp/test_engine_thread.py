@@ -18,6 +18,7 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.protocol import (
     Delta,
     Engine,
+    EngineHoldings,
     EngineWork,
     Finish,
     FinishReason,
@@ -93,6 +94,10 @@ class _StepEngine:
     @property
     def work(self) -> EngineWork:
         return EngineWork(n_passes=self.n_steps)
+
+    @property
+    def holdings(self) -> EngineHoldings:
+        return EngineHoldings()
 
     def add(self, request: Request) -> None:
         if request.max_new_tokens > 1000:
