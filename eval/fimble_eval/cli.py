@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fimble_eval.replay.verb import replay_folder
 from fimble_server.errors import FimbleError
 
 __all__ = ["app", "main"]
@@ -109,6 +110,9 @@ def memory(
         stem.with_suffix(".json").write_text(written, encoding="utf-8")
         stem.with_suffix(".md").write_text(to_markdown(report, result), encoding="utf-8")
     _print_line(result)
+
+
+app.command("replay")(replay_folder)
 
 
 def _print_line(result: dict[str, object]) -> None:

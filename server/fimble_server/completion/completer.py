@@ -23,6 +23,7 @@ from fimble_server.completion.answer import (
 from fimble_server.completion.engine_port import EnginePort, Generation, Job
 from fimble_server.completion.mode import LastEdit, Signals, decide
 from fimble_server.completion.page import Page, page_of
+from fimble_server.completion.parts import Parts
 from fimble_server.completion.plan import Limits, Plan, plan_completion
 from fimble_server.completion.postprocess import Draft, process
 from fimble_server.completion.project_texts import ProjectTexts, gather_texts
@@ -43,6 +44,8 @@ __all__ = ["Completer"]
 # Guessed: more buffers than anyone types in at a time.
 _MAX_OWNERS = 32
 _MAX_REMEMBERED = 4
+
+_NO_PARTS: Parts = frozenset()
 
 _LAST_EDITS = {
     EditKind.TYPED: LastEdit.INSERT,
@@ -78,8 +81,9 @@ class Completer:
     request gets an answer from the model that is as true to the text.
     """
 
-    def __init__(self, *, port: EnginePort, clock: Clock) -> None:
+    def __init__(self, *, port: EnginePort, clock: Clock, without: Parts = _NO_PARTS) -> None:
         self._port = port
+        self._without = without
         self._clock = clock
         self._owners: OrderedDict[str, _Owner] = OrderedDict()
         self._numbers = itertools.count(1)
@@ -94,7 +98,8 @@ class Completer:
         owner = self._owner_of(snapshot, limits)
         owner.number = number = next(self._numbers)
         page = page_of(snapshot)
-        answer = try_reuse(owner.remembered, page, snapshot)
+        remembered = () if "reuse" in self._without else owner.remembered
+        answer = try_reuse(remembered, page, snapshot)
         if answer is None:
             answer = await self._ask(snapshot, limits, page, owner)
         if answer is None or owner.number != number:
@@ -151,7 +156,7 @@ class Completer:
     def _answer_of(
         self, generation: Generation, snapshot: Snapshot, page: Page, plan: Plan
     ) -> Answer:
-        drafts = process(generation.finishes, page, plan)
+        drafts = process(generation.finishes, page, plan, self._without)
         tokens = _count_tokens(generation.finishes)
         return Answer(
             plan=plan,

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from fimble_model.engine.protocol import FinishReason
 from fimble_server.completion.looping import find_loop
 from fimble_server.completion.page import Page
+from fimble_server.completion.parts import Parts
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
 from fimble_server.document.languages import BlockKind
 
 __all__ = ["CUTS", "Material", "cut_middle"]
 
+_NO_PARTS: Parts = frozenset()
 _MIN_TELLING_CHARS = 4
 _MAX_LINES_BELOW = 12
 _LEAST_COPIED_LINES = 6  # guessed: shorter boilerplate may be wanted once more
@@ -50,10 +52,11 @@ class Material:
 Cut = Callable[[str, Material], int]
 
 
-def cut_middle(middle: str, material: Material) -> str:
-    """The beginning of the middle that is left after all cuts, in their order."""
-    for cut in CUTS:
-        middle = middle[: cut(middle, material)]
+def cut_middle(middle: str, material: Material, without: Parts = _NO_PARTS) -> str:
+    """The beginning of the middle that is left after the cuts, in their order."""
+    for name, cut in CUTS.items():
+        if name not in without:
+            middle = middle[: cut(middle, material)]
     return middle
 
 
@@ -203,15 +206,15 @@ def _cut_blank_end(middle: str, material: Material) -> int:
     return len(kept)
 
 
-CUTS: tuple[Cut, ...] = (
-    _cut_unfit_characters,
-    _cut_at_stop,
-    _cut_at_end,
-    _cut_loop,
-    _cut_drawn_line,
-    _cut_defined_again,
-    _cut_copied,
-    _cut_repeated_below,
-    _cut_lines,
-    _cut_blank_end,
-)
+CUTS: dict[str, Cut] = {
+    "unfit-characters": _cut_unfit_characters,
+    "stop-rule": _cut_at_stop,
+    "unfinished-end": _cut_at_end,
+    "loop": _cut_loop,
+    "drawn-line": _cut_drawn_line,
+    "defined-again": _cut_defined_again,
+    "copied": _cut_copied,
+    "repeated-below": _cut_repeated_below,
+    "most-lines": _cut_lines,
+    "blank-end": _cut_blank_end,
+}

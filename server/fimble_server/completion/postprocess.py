@@ -14,13 +14,15 @@ from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
 from fimble_server.completion.answer import Hidden
 from fimble_server.completion.cutting import Material, cut_middle
-from fimble_server.completion.overlap import fit_to_right, is_only_closers
+from fimble_server.completion.overlap import Fitted, fit_to_right, is_only_closers
 from fimble_server.completion.page import Page, with_line_feeds
+from fimble_server.completion.parts import Parts
 from fimble_server.completion.plan import Mode, Plan
 from fimble_server.completion.sure_beginning import sure_beginning
 
-__all__ = ["Draft", "Drafts", "confidence_of", "process", "process_finish"]
+__all__ = ["HIDINGS", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
+_NO_PARTS: Parts = frozenset()
 _MIN_TELLING_CHARS = 3
 
 
@@ -41,12 +43,14 @@ class Drafts:
     hidden: tuple[Hidden, ...] = ()
 
 
-def process(finishes: Sequence[Finish], page: Page, plan: Plan) -> Drafts:
-    """All candidates of one request."""
+def process(
+    finishes: Sequence[Finish], page: Page, plan: Plan, without: Parts = _NO_PARTS
+) -> Drafts:
+    """All candidates of one request, without the steps of these names."""
     shown: list[Draft] = []
     hidden: list[Hidden] = []
     for finish in finishes:
-        done = process_finish(finish, page, plan)
+        done = process_finish(finish, page, plan, without)
         if isinstance(done, Draft) and any(done.text == other.text for other in shown):
             done = Hidden(text=done.text, reason="the same as another candidate")
         if isinstance(done, Draft):
@@ -56,37 +60,44 @@ def process(finishes: Sequence[Finish], page: Page, plan: Plan) -> Drafts:
     return Drafts(shown=tuple(shown), hidden=tuple(hidden))
 
 
-def process_finish(finish: Finish, page: Page, plan: Plan) -> Draft | Hidden:
+def process_finish(
+    finish: Finish, page: Page, plan: Plan, without: Parts = _NO_PARTS
+) -> Draft | Hidden:
     """One candidate: what may be shown of it, or why nothing is."""
     if finish.reason is FinishReason.FAILED:
         return Hidden(text="", reason="the engine failed")
     middle = with_line_feeds(finish.text)
-    kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason))
-    whole = _judge(kept, middle, finish.tokens, page, plan)
+    kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason), without)
+    whole = _judge(kept, middle, finish.tokens, page, plan, without)
     is_sure = confidence_of(finish.tokens, len(kept)) >= plan.min_confidence
-    if is_sure and finish.reason is not FinishReason.GIVEN_UP:
+    if (is_sure and finish.reason is not FinishReason.GIVEN_UP) or "sure-beginning" in without:
         return whole
     beginning = sure_beginning(
         kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
     )
-    part = _judge(beginning, middle, finish.tokens, page, plan)
+    part = _judge(beginning, middle, finish.tokens, page, plan, without)
     if isinstance(part, Hidden) and is_sure:
         return Hidden(text=middle, reason="too little of it is sure")
     return part if isinstance(part, Draft) else whole
 
 
 def _judge(
-    kept: str, middle: str, tokens: Sequence[GeneratedToken], page: Page, plan: Plan
+    kept: str,
+    middle: str,
+    tokens: Sequence[GeneratedToken],
+    page: Page,
+    plan: Plan,
+    without: Parts,
 ) -> Draft | Hidden:
     """The kept beginning of a middle fitted to the page, or the first reason to hide it."""
     if middle.strip() and not kept.strip():
         return Hidden(text=middle, reason="nothing of it may stay")
-    fitted = fit_to_right(kept, page.line_right)
+    fitted = Fitted(kept, 0) if "fit-to-right" in without else fit_to_right(kept, page.line_right)
     text = _without_blank_lines_filled(fitted.text)
     confidence = confidence_of(tokens, len(fitted.text))
-    for is_to_hide in _REASONS:
+    for name, is_to_hide in HIDINGS.items():
         reason = is_to_hide(text, confidence, page, plan)
-        if reason is not None:
+        if reason is not None and name not in without:
             return Hidden(text=text or middle, reason=reason)
     return Draft(text=text, n_overwritten_chars=fitted.n_overwritten_chars, confidence=confidence)
 
@@ -155,10 +166,10 @@ def _is_unsure(text: str, confidence: float, page: Page, plan: Plan) -> str | No
     return f"not confident ({confidence:.2f} < {plan.min_confidence:.2f})"
 
 
-_REASONS: tuple[_Reason, ...] = (
-    _is_nothing,
-    _is_unwritten_body,
-    _is_below_already,
-    _is_line_above,
-    _is_unsure,
-)
+HIDINGS: dict[str, _Reason] = {
+    "nothing": _is_nothing,
+    "unwritten-body": _is_unwritten_body,
+    "below-already": _is_below_already,
+    "line-above": _is_line_above,
+    "confidence": _is_unsure,
+}

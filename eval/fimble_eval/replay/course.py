@@ -1,0 +1,106 @@
+"""A whole replay: from a folder's files to what was typed, and to figures.
+
+Owns the order of the work. One engine serves every replay of a run; each begins with nothing
+remembered and nothing cached that another left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from fimble_eval.replay.parts import without_healing
+from fimble_eval.replay.person import Person, Policy
+from fimble_eval.replay.places import Place, SourceFile, choose_files, places_in
+from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort
+from fimble_eval.replay.typist import Desk, Typed, type_place
+from fimble_model.engine.protocol import Engine
+from fimble_server.completion.completer import Completer
+from fimble_server.completion.parts import COMPLETER_PARTS
+from fimble_server.completion.plan import Limits
+
+__all__ = ["Course", "replay"]
+
+_SCOPE = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What is typed, by whom, and without which parts.
+
+    At most `n_files` files and about `n_keys` characters in all; beside each, `n_neighbours`
+    others of its package are open. A pass of the engine takes `ms_per_pass` of simulated time.
+    """
+
+    seed: int = 0
+    policy: Policy = Policy.LINE
+    n_files: int = 20
+    n_keys: int = 4_000
+    n_neighbours: int = 3
+    ms_per_pass: float = 4.0
+    limits: Limits = field(default_factory=Limits)
+    without: frozenset[str] = frozenset()
+
+
+def replay(
+    sources: Sequence[SourceFile],
+    engine: Engine,
+    course: Course,
+    on_place: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Typed, ...]:
+    """Type the course's places one after the other. `on_place(done, total)` after each."""
+    files = choose_files(sources, n_files=course.n_files, seed=course.seed)
+    n_chars = max(1, course.n_keys // max(1, len(files)))
+    places = [place for source in files for place in places_in(source, n_chars=n_chars)]
+    return asyncio.run(_type_places(places, sources, engine, course, on_place))
+
+
+async def _type_places(
+    places: Sequence[Place],
+    sources: Sequence[SourceFile],
+    engine: Engine,
+    course: Course,
+    on_place: Callable[[int, int], None],
+) -> tuple[Typed, ...]:
+    typed = []
+    for index, place in enumerate(places):
+        neighbours = _neighbours_of(place.file, sources, course)
+        engine.forget(_SCOPE)
+        typed.append(await type_place(place, neighbours, _desk(engine, course)))
+        on_place(index + 1, len(places))
+    return tuple(typed)
+
+
+def _desk(engine: Engine, course: Course) -> Desk:
+    clock = SimulatedClock()
+    used = without_healing(engine) if "healing" in course.without else engine
+    port = SimulatedPort(engine=used, clock=clock, ms_per_pass=course.ms_per_pass)
+    parts = course.without.intersection(COMPLETER_PARTS)
+    return Desk(
+        completer=Completer(port=port, clock=clock, without=parts),
+        port=port,
+        clock=clock,
+        person=Person(seed=course.seed, policy=course.policy),
+        limits=dataclasses.replace(course.limits),
+        memory_scope=None if "memory" in course.without else _SCOPE,
+    )
+
+
+def _neighbours_of(
+    file: SourceFile, sources: Sequence[SourceFile], course: Course
+) -> tuple[SourceFile, ...]:
+    """The files of the same package and language that stand nearest by name."""
+    if "neighbours" in course.without:
+        return ()
+    others = [
+        other
+        for other in sources
+        if other.package == file.package
+        and other.language_id == file.language_id
+        and other.name != file.name
+    ]
+    folder = file.name.rpartition("/")[0]
+    others.sort(key=lambda other: (other.name.rpartition("/")[0] != folder, other.name))
+    return tuple(others[: course.n_neighbours])

@@ -1,0 +1,114 @@
+"""Time that passes only as people and passes take it, and the engine within that time.
+
+Owns the clock of a replay and its way to the engine. A pass costs the same simulated time
+whatever the machine is busy with, so a replay's course depends on its seed alone; what a pass
+costs in truth is measured beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from fimble_model.engine.protocol import Engine, ModelInfo
+from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.errors import FimbleError
+from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
+
+__all__ = ["SimulatedClock", "SimulatedPort", "work_until"]
+
+# More turns of the event loop than it takes a pass's news to reach whoever waits for it.
+_N_TURNS = 6
+
+
+class SimulatedClock:
+    """Implements `Clock`. Goes on only when told to."""
+
+    def __init__(self) -> None:
+        self._now_ms = 0.0
+
+    def now_ms(self) -> float:
+        """Milliseconds since the replay began."""
+        return self._now_ms
+
+    def advance_to(self, at_ms: float) -> None:
+        """Let time pass; an hour that has passed already changes nothing."""
+        self._now_ms = max(self._now_ms, at_ms)
+
+
+class SimulatedPort:
+    """Implements `EnginePort` with the desk that the server's own engine thread works at.
+
+    Keeps the invariant that an owner has at most one job that lives.
+    """
+
+    def __init__(self, *, engine: Engine, clock: SimulatedClock, ms_per_pass: float) -> None:
+        self._clock = clock
+        self._ms_per_pass = ms_per_pass
+        self._jobs = EngineJobs(engine=engine, clock=clock, settle=_settle)
+        self._numbers = itertools.count(1)
+        self._newest: dict[str, Ticket] = {}
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is loaded; here it always is."""
+        return self._jobs.model
+
+    @property
+    def has_work(self) -> bool:
+        """True while a pass would advance something."""
+        return self._jobs.has_work
+
+    async def generate(self, job: Job) -> Generation | None:
+        """Run a job to its end. None when a newer job of its owner replaced it."""
+        ticket = Ticket(
+            number=next(self._numbers),
+            job=job,
+            future=asyncio.get_running_loop().create_future(),
+            handed_in_ms=self._clock.now_ms(),
+        )
+        older = self._newest.get(job.owner)
+        if older is not None:
+            older.dropped = True
+            _settle(older, None)
+        self._newest[job.owner] = ticket
+        self._jobs.start(ticket)
+        try:
+            return await ticket.future
+        except asyncio.CancelledError:
+            ticket.dropped = True
+            raise
+        finally:
+            if self._newest.get(job.owner) is ticket:
+                del self._newest[job.owner]
+
+    def step(self) -> None:
+        """One pass, and the time it takes."""
+        self._clock.advance_to(self._clock.now_ms() + self._ms_per_pass)
+        self._jobs.step()
+
+
+async def work_until(
+    at_ms: float, *, clock: SimulatedClock, port: SimulatedPort, task: asyncio.Task[object] | None
+) -> bool:
+    """Let the engine work up to a time, or up to the task's end. True where the task ended."""
+    while True:
+        for _ in range(_N_TURNS):
+            await asyncio.sleep(0)
+        if task is not None and task.done():
+            return True
+        if clock.now_ms() >= at_ms:
+            return False
+        if port.has_work:
+            port.step()
+        else:
+            clock.advance_to(at_ms)
+
+
+def _settle(ticket: Ticket, outcome: Outcome) -> None:
+    if ticket.future.done():
+        return
+    if isinstance(outcome, FimbleError):
+        ticket.future.set_exception(outcome)
+    else:
+        ticket.future.set_result(outcome)

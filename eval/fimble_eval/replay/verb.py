@@ -1,0 +1,142 @@
+"""The verb `fimble-eval replay`: its options, and where its results go."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+import fimble_model
+from fimble_eval.machine import describe_machine
+from fimble_eval.replay.course import Course, replay
+from fimble_eval.replay.figures import Figures, by_language, by_mode, sum_up
+from fimble_eval.replay.parts import PART_NAMES, check_parts
+from fimble_eval.replay.person import Policy
+from fimble_eval.replay.places import SourceFile, read_sources
+from fimble_eval.replay.report import draw, to_csv, to_markdown
+from fimble_eval.replay.typist import Typed
+from fimble_model.engine.protocol import Engine
+from fimble_server.completion.plan import Limits
+
+__all__ = ["replay_folder"]
+
+
+def replay_folder(
+    folder: Annotated[Path, typer.Argument(help="A folder of packages: the files to type.")],
+    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
+    files: Annotated[int, typer.Option(min=1, help="Most files that are typed.")] = 20,
+    keys: Annotated[int, typer.Option(min=1, help="Characters typed in all, about.")] = 4_000,
+    seed: Annotated[int, typer.Option(help="Of the choice of files and of the person.")] = 0,
+    policy: Annotated[
+        Policy, typer.Option(help="What the person checks before taking: a word or a line.")
+    ] = Policy.LINE,
+    eagerness: Annotated[float, typer.Option(min=0, max=1, help="The user's dial.")] = 0.5,
+    neighbours: Annotated[int, typer.Option(min=0, help="Other files open beside.")] = 3,
+    ms_per_pass: Annotated[
+        float, typer.Option(min=0.1, help="Simulated milliseconds of the engine's pass.")
+    ] = 4.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the model.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help=f"Leave out: {', '.join(PART_NAMES)}.")
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Once whole, then without each part in turn.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results as files.")] = None,
+) -> None:
+    """Type real files key by key, with a person who takes what is right, and count."""
+    course = Course(
+        seed=seed,
+        policy=policy,
+        n_files=files,
+        n_keys=keys,
+        n_neighbours=neighbours,
+        ms_per_pass=ms_per_pass,
+        limits=Limits(eagerness=eagerness),
+        without=check_parts(without or ()),
+    )
+    sources = read_sources(folder)
+    name = model or fimble_model.default_model_name()
+    engine = fimble_model.load(name, n_threads=threads)
+    console = Console(stderr=True)
+    runs = {"all": _run(sources, engine, course, console)}
+    for part in PART_NAMES if ablation else ():
+        left_out = dataclasses.replace(course, without=course.without | {part})
+        runs[f"without {part}"] = _run(sources, engine, left_out, console)
+    _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
+
+
+def _run(
+    sources: Sequence[SourceFile], engine: Engine, course: Course, console: Console
+) -> tuple[Typed, ...]:
+    label = " ".join(sorted(course.without)) or "nothing"
+    columns = (TextColumn(f"typing without {label}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        return replay(
+            sources,
+            engine,
+            course,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _report(
+    runs: dict[str, tuple[Typed, ...]],
+    *,
+    course: Course,
+    model: str,
+    sources: Sequence[SourceFile],
+    out: Path | None,
+) -> None:
+    """Tables on stderr, files in `out`, one JSON line last."""
+    overall = {name: sum_up(typed) for name, typed in runs.items()}
+    modes, languages = by_mode(runs["all"]), by_language(runs["all"])
+    console = Console(stderr=True, width=200)
+    for title, rows in (("by part", overall), ("by mode", modes), ("by language", languages)):
+        console.print(draw(rows, title=title))
+    result = {
+        "model": model,
+        "packages": sorted({typed.place.file.package for typed in runs["all"]}),
+        "n_files_to_choose_from": len(sources),
+        "course": _course_to_json(course),
+        "figures": {name: dataclasses.asdict(figures) for name, figures in overall.items()},
+        "by_mode": {name: dataclasses.asdict(figures) for name, figures in modes.items()},
+        "by_language": {name: dataclasses.asdict(figures) for name, figures in languages.items()},
+        **dataclasses.asdict(describe_machine()),
+    }
+    if out is not None:
+        _write(out, result, overall, modes, languages)
+    Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)
+
+
+def _course_to_json(course: Course) -> dict[str, object]:
+    stated = dataclasses.asdict(course)
+    return {**stated, "policy": course.policy.value, "without": sorted(course.without)}
+
+
+def _write(
+    out: Path,
+    result: dict[str, object],
+    overall: dict[str, Figures],
+    modes: dict[str, Figures],
+    languages: dict[str, Figures],
+) -> None:
+    kind = "ablation" if len(overall) > 1 else "replay"
+    stem = out / f"{kind}-{result['model']}-{result['date']}"
+    out.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    stem.with_suffix(".csv").write_text(to_csv(overall), encoding="utf-8")
+    page = (
+        f"# Typing held-out files with {result['model']}\n\n"
+        "What the figures mean is said in `eval/fimble_eval/replay/figures.py`.\n\n"
+        f"{to_markdown(overall)}\n## By mode\n\n{to_markdown(modes)}\n"
+        f"## By language\n\n{to_markdown(languages)}"
+    )
+    stem.with_suffix(".md").write_text(page, encoding="utf-8")

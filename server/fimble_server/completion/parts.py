@@ -1,0 +1,30 @@
+"""The parts of the completer that can be left out, to measure what each is good for.
+
+Owns their names. Users never see them: a part that helps is always in, one that does not is gone.
+"""
+
+from __future__ import annotations
+
+__all__ = ["COMPLETER_PARTS", "Parts"]
+
+Parts = frozenset[str]
+
+COMPLETER_PARTS: tuple[str, ...] = (
+    "reuse",
+    "sure-beginning",
+    "fit-to-right",
+    "unfit-characters",
+    "stop-rule",
+    "unfinished-end",
+    "loop",
+    "drawn-line",
+    "defined-again",
+    "copied",
+    "repeated-below",
+    "most-lines",
+    "blank-end",
+    "unwritten-body",
+    "below-already",
+    "line-above",
+    "confidence",
+)
