@@ -75,8 +75,12 @@ async def _type_places(
 
 def _desk(engine: Engine, course: Course) -> Desk:
     clock = SimulatedClock()
-    used = without_healing(engine) if "healing" in course.without else engine
-    port = SimulatedPort(engine=used, clock=clock, ms_per_pass=course.ms_per_pass)
+    port = SimulatedPort(
+        engine=engine,
+        clock=clock,
+        ms_per_pass=course.ms_per_pass,
+        change=without_healing if "healing" in course.without else None,
+    )
     parts = course.without.intersection(COMPLETER_PARTS)
     return Desk(
         completer=Completer(port=port, clock=clock, without=parts),

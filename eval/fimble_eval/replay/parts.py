@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from fimble_model.engine.protocol import Delta, Engine, ModelInfo, Prompt, TextCodec
+from fimble_model.engine.protocol import ModelInfo, Prompt, Request, TextCodec, TokenId
+from fimble_server.completion.engine_port import Job
 from fimble_server.completion.parts import COMPLETER_PARTS
 from fimble_server.errors import FimbleError
 
@@ -31,9 +32,13 @@ def check_parts(names: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def without_healing(engine: Engine) -> Engine:
-    """The same engine, whose prompts end where the cursor is, in the middle of a word or not."""
-    return _UnhealedEngine(engine)
+def without_healing(job: Job) -> Job:
+    """The same job, whose prompts end where the cursor is, in the middle of a word or not."""
+
+    def build(codec: TextCodec, model: ModelInfo) -> tuple[Request, ...]:
+        return job.build(_UnhealedCodec(codec), model)
+
+    return dataclasses.replace(job, build=build)
 
 
 class _UnhealedCodec:
@@ -44,7 +49,12 @@ class _UnhealedCodec:
 
     def __init__(self, codec: TextCodec) -> None:
         self._codec = codec
-        self.encode, self.decode = codec.encode, codec.decode
+
+    def encode(self, text: str) -> list[TokenId]:
+        return self._codec.encode(text)
+
+    def decode(self, token_ids: Sequence[TokenId]) -> str:
+        return self._codec.decode(token_ids)
 
     def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
         prompt = self._codec.encode_fim(prefix=prefix, suffix=suffix)
@@ -57,24 +67,3 @@ class _UnhealedCodec:
             healing_text="",
             context_ids=prompt.context_ids + healed_ids,
         )
-
-
-class _UnhealedEngine:
-    """Implements `Engine` over another one."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.codec: TextCodec = _UnhealedCodec(engine.codec)
-        self.add, self.cancel = engine.add, engine.cancel
-        self.remember, self.forget = engine.remember, engine.forget
-
-    @property
-    def model(self) -> ModelInfo:
-        return self._engine.model
-
-    @property
-    def has_work(self) -> bool:
-        return self._engine.has_work
-
-    def step(self) -> list[Delta]:
-        return self._engine.step()

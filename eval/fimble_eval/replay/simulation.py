@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
 from fimble_model.engine.protocol import Engine, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job
@@ -42,7 +43,15 @@ class SimulatedPort:
     Keeps the invariant that an owner has at most one job that lives.
     """
 
-    def __init__(self, *, engine: Engine, clock: SimulatedClock, ms_per_pass: float) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        clock: SimulatedClock,
+        ms_per_pass: float,
+        change: Callable[[Job], Job] | None = None,
+    ) -> None:
+        self._change = change or (lambda job: job)
         self._clock = clock
         self._ms_per_pass = ms_per_pass
         self._jobs = EngineJobs(engine=engine, clock=clock, settle=_settle)
@@ -63,7 +72,7 @@ class SimulatedPort:
         """Run a job to its end. None when a newer job of its owner replaced it."""
         ticket = Ticket(
             number=next(self._numbers),
-            job=job,
+            job=self._change(job),
             future=asyncio.get_running_loop().create_future(),
             handed_in_ms=self._clock.now_ms(),
         )
