@@ -48,13 +48,18 @@ def replay(
     sources: Sequence[SourceFile],
     engine: Engine,
     course: Course,
+    *,
+    clock: SimulatedClock,
     on_place: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Typed, ...]:
-    """Type the course's places one after the other. `on_place(done, total)` after each."""
+    """Type the course's places one after the other. `on_place(done, total)` after each.
+
+    `clock` is the engine's too: its deadlines are moments on it.
+    """
     files = choose_files(sources, n_files=course.n_files, seed=course.seed)
     n_chars = max(1, course.n_keys // max(1, len(files)))
     places = [place for source in files for place in places_in(source, n_chars=n_chars)]
-    return asyncio.run(_type_places(places, sources, engine, course, on_place))
+    return asyncio.run(_type_places(places, sources, engine, course, clock, on_place))
 
 
 async def _type_places(
@@ -62,19 +67,19 @@ async def _type_places(
     sources: Sequence[SourceFile],
     engine: Engine,
     course: Course,
+    clock: SimulatedClock,
     on_place: Callable[[int, int], None],
 ) -> tuple[Typed, ...]:
     typed = []
     for index, place in enumerate(places):
         neighbours = _neighbours_of(place.file, sources, course)
         engine.forget(_SCOPE)
-        typed.append(await type_place(place, neighbours, _desk(engine, course)))
+        typed.append(await type_place(place, neighbours, _desk(engine, course, clock)))
         on_place(index + 1, len(places))
     return tuple(typed)
 
 
-def _desk(engine: Engine, course: Course) -> Desk:
-    clock = SimulatedClock()
+def _desk(engine: Engine, course: Course, clock: SimulatedClock) -> Desk:
     port = SimulatedPort(
         engine=engine,
         clock=clock,

@@ -20,6 +20,7 @@ from fimble_eval.replay.parts import PART_NAMES, check_parts
 from fimble_eval.replay.person import Policy
 from fimble_eval.replay.places import SourceFile, read_sources
 from fimble_eval.replay.report import draw, to_csv, to_markdown
+from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
 from fimble_model.engine.protocol import Engine
 from fimble_server.completion.plan import Limits
@@ -63,27 +64,28 @@ def replay_folder(
     )
     sources = read_sources(folder)
     name = model or fimble_model.default_model_name()
-    engine = fimble_model.load(name, n_threads=threads)
-    console = Console(stderr=True)
-    runs = {"all": _run(sources, engine, course, console)}
+    clock = SimulatedClock()
+    engine = fimble_model.load(name, n_threads=threads, clock=clock)
+    runs = {"all": _run(sources, engine, course, clock)}
     for part in PART_NAMES if ablation else ():
         left_out = dataclasses.replace(course, without=course.without | {part})
-        runs[f"without {part}"] = _run(sources, engine, left_out, console)
+        runs[f"without {part}"] = _run(sources, engine, left_out, clock)
     _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
 
 
 def _run(
-    sources: Sequence[SourceFile], engine: Engine, course: Course, console: Console
+    sources: Sequence[SourceFile], engine: Engine, course: Course, clock: SimulatedClock
 ) -> tuple[Typed, ...]:
     label = " ".join(sorted(course.without)) or "nothing"
     columns = (TextColumn(f"typing without {label}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         return replay(
             sources,
             engine,
             course,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            clock=clock,
+            on_place=lambda done, total: bar.update(task, completed=done, total=total),
         )
 
 

@@ -15,6 +15,7 @@ from fimble_eval.replay.person import Person, Policy, take
 from fimble_eval.replay.places import SourceFile, choose_files, places_in
 from fimble_eval.replay.report import to_csv, to_markdown
 from fimble_eval.replay.screen import Screen
+from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
 from fimble_server.completion.answer import Suggestion
 from fimble_server.errors import FimbleError
@@ -37,7 +38,7 @@ def _oracle(prompted: Prompted) -> str:
 
 def _replay(engine: FakeEngine, **changes: object) -> tuple[Typed, ...]:
     course = dataclasses.replace(Course(n_files=1, n_keys=240), **changes)  # type: ignore[arg-type]
-    return replay((_FILE, _OTHER), engine, course)
+    return replay((_FILE, _OTHER), engine, course, clock=SimulatedClock())
 
 
 def _suggestion(text: str) -> Suggestion:
