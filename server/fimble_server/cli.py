@@ -88,13 +88,23 @@ def serve(
     stdio: Annotated[  # Editors append it; stdio is what happens anyway.
         bool, typer.Option("--stdio", help="Serve one editor over stdin and stdout (default).")
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve numbers there in Prometheus' form."),
+    ] = None,
+    metrics_public: Annotated[
+        bool, typer.Option("--metrics-public", help="Let other machines read them too.")
+    ] = False,
     model: ModelOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Run the language server."""
     from fimble_server.cli_serve import serve as run_server
 
-    raise typer.Exit(run_server(layers=_read_layers(config, model), listen=listen))
+    layers = _read_layers(config, model)
+    raise typer.Exit(
+        run_server(layers=layers, listen=listen, metrics=metrics, metrics_public=metrics_public)
+    )
 
 
 @app.command()

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from fimble_model.engine.clock import SystemClock
 from fimble_server import __version__
@@ -26,6 +27,9 @@ from fimble_server.lsp.session import SessionHouse
 from fimble_server.lsp.transports import serve_sockets, serve_stdio
 from fimble_server.settings_layers import SettingsLayer, merge_settings
 
+if TYPE_CHECKING:
+    from fimble_server.lsp.numbers import Numbers
+
 __all__ = ["serve"]
 
 log = logging.getLogger(__name__)
@@ -37,29 +41,39 @@ def serve(
     *,
     layers: Sequence[SettingsLayer] = (),
     listen: str | None = None,
+    metrics: str | None = None,
+    metrics_public: bool = False,
     load: LoadModel = load_model,
 ) -> int:
     """Serve until the client is done (stdio) or the process is told to end; the exit code.
 
     `layers` are the settings below those of the editor. `listen` is an address, or None for
-    stdin and stdout. Raises `FimbleError` for a bad setting or address, before anything runs.
+    stdin and stdout; `metrics` is where numbers are served, or None for nowhere. Raises
+    `FimbleError` for a bad setting or address, before anything runs.
     """
     settings = merge_settings(layers)
     address = parse_address(listen) if listen is not None else None
+    numbers = _open_numbers(metrics, is_public=metrics_public) if metrics is not None else None
     start_logging(settings.server.log_level)
     log.info("fimble %s, Python %s, torch %s, over %s", *_versions(), listen or "stdio")
     try:
-        return asyncio.run(_serve(tuple(layers), address, load))
+        return asyncio.run(_serve(tuple(layers), address, load, numbers))
     except KeyboardInterrupt:
         return 130
 
 
 async def _serve(
-    layers: tuple[SettingsLayer, ...], address: Address | None, load: LoadModel
+    layers: tuple[SettingsLayer, ...],
+    address: Address | None,
+    load: LoadModel,
+    numbers: Numbers | None,
 ) -> int:
     """Build the house, let clients in, and end the process where that is quicker than returning."""
     clock = SystemClock()
-    thread = EngineThread(clock=clock)
+    watch = numbers.metrics if numbers is not None else None
+    thread = EngineThread(clock=clock, watch=watch)
+    if numbers is not None:
+        load = numbers.follow(thread, clock, load)
     model_settings = merge_settings(layers).model
     host = ModelHost(
         thread=thread, settings=model_settings, load=load, is_shared=address is not None
@@ -69,11 +83,13 @@ async def _serve(
         build_completer=lambda: Completer(port=thread, clock=clock),
         layers=layers,
         clock=clock,
+        watch=watch,
     )
     if address is not None:
         host.want(model_settings)
     try:
-        exit_code = await _serve_clients(address, house)
+        async with numbers.served() if numbers is not None else contextlib.nullcontext():
+            exit_code = await _serve_clients(address, house)
     finally:
         thread.stop(timeout_s=_STOP_TIMEOUT_S)
     if thread.has_started:
@@ -99,6 +115,13 @@ async def _serve_clients(address: Address | None, house: SessionHouse) -> int:
         log.info("told to end")
         return 0
     return 0 if ended_in_order else 1
+
+
+def _open_numbers(words: str, *, is_public: bool) -> Numbers:
+    """Metrics at an address. Their library is imported only where they are wanted."""
+    from fimble_server.lsp.numbers import Numbers
+
+    return Numbers(words, is_public=is_public)
 
 
 def _versions() -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 import pytest_lsp
 from lsprotocol import types
+from prometheus_client.parser import text_string_to_metric_families
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 from fimble_testing.raw_client import inline_params
@@ -35,7 +36,8 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     )
     # Patient, for a machine under load must not cut a suggestion short.
     completion = {"eagerness": 1, "acceleration_deadline_ms": 10_000}
-    async with start_server(folder, "--stdio", command=REAL_SERVER) as server:
+    arguments = ("--stdio", "--metrics", "127.0.0.1:0")
+    async with start_server(folder, *arguments, command=REAL_SERVER) as server:
         await server.client.initialize(initializationOptions={"completion": completion})
         server.client.open(URI, CODE + "\n")
         yield server
@@ -78,6 +80,31 @@ async def test_requests_in_all_encodings_and_line_ends_keep_the_server_alive(
                 start, end = item["range"]["start"], item["range"]["end"]
                 assert start["line"] == end["line"]
                 assert start["character"] <= end["character"]
+
+
+async def test_the_metrics_page_counts_what_was_asked_and_names_no_file(
+    server: ServerProcess,
+) -> None:
+    port = int(await server.logged(r"metrics on http://127.0.0.1:(\d+)/metrics"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    page = (await asyncio.wait_for(reader.read(), 60)).decode()
+    writer.close()
+    numbers = {
+        sample.name + str(sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(page.partition("\r\n\r\n")[2])
+        for sample in family.samples
+    }
+    assert numbers["fimble_row_tokens_total['reused']"] > 0
+    assert numbers["fimble_row_seconds_count['decode']"] > 0
+    assert 0 < numbers["fimble_cache_bytes[]"] <= numbers["fimble_cache_limit_bytes[]"]
+    assert numbers["fimble_model_state['ready']"] == 1
+    assert numbers["fimble_flop_utilisation[]"] > 0
+    assert numbers["fimble_bandwidth_share[]"] > 0
+    assert numbers["process_resident_memory_bytes[]"] > 2**20
+    for word in ("sum", "emoji", "project", "hunter2"):
+        assert f'"{word}' not in page
+        assert f"/{word}" not in page
 
 
 async def test_no_text_of_the_user_is_logged(server: ServerProcess) -> None:

@@ -83,11 +83,10 @@ class NativeEngine:
         self._sorted_ids: Tensor | None = None
         self._memories = memories
         self._work = EngineWork()
-        slot_bytes = cache.layout.bytes_per_token
-        self._cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
-        self._control_ids = torch.tensor(
-            sorted(set(codec.tokenizer.control_ids.values())), device=cache.layout.device
-        )
+        layout = cache.layout
+        self._cost = cost_of(transformer.config, model.bytes_per_weight, layout.bytes_per_token)
+        control_ids = sorted(set(codec.tokenizer.control_ids.values()))
+        self._control_ids = torch.tensor(control_ids, device=layout.device)
 
     @property
     def model(self) -> ModelInfo:
@@ -288,7 +287,8 @@ class NativeEngine:
         return [delta for delta in deltas if delta is not None]
 
     def _note_pass(self, shape: Sequence[RowShape], started_ms: float) -> None:
-        self._work = self._work.plus(
+        self._work += EngineWork(
+            n_passes=1,
             n_pass_tokens=sum(row.n_tokens for row in shape),
             pass_ms=self._clock.now_ms() - started_ms,
             flops=self._cost.flops(shape),

@@ -242,16 +242,14 @@ class EngineWork:
     flops: int = 0
     bytes_read: int = 0
 
-    def plus(
-        self, *, n_pass_tokens: int, pass_ms: float, flops: int, bytes_read: int
-    ) -> EngineWork:
-        """The same after one more pass."""
+    def __add__(self, other: EngineWork) -> EngineWork:
+        """The work of both."""
         return EngineWork(
-            n_passes=self.n_passes + 1,
-            n_pass_tokens=self.n_pass_tokens + n_pass_tokens,
-            pass_ms=self.pass_ms + pass_ms,
-            flops=self.flops + flops,
-            bytes_read=self.bytes_read + bytes_read,
+            n_passes=self.n_passes + other.n_passes,
+            n_pass_tokens=self.n_pass_tokens + other.n_pass_tokens,
+            pass_ms=self.pass_ms + other.pass_ms,
+            flops=self.flops + other.flops,
+            bytes_read=self.bytes_read + other.bytes_read,
         )
 
 

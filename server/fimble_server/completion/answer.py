@@ -40,11 +40,16 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCounts:
-    """`prompt` tokens in all, of which `reused` were in the KV cache; `generated` after them."""
+    """`prompt` tokens in all, of which `reused` were in the KV cache; `generated` after them.
+
+    Of these `accepted` were among the `drafted` ones, which were computed on speculation.
+    """
 
     prompt: int = 0
     reused: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,6 +228,8 @@ def _count_tokens(finishes: tuple[Finish, ...]) -> TokenCounts:
         prompt=finishes[0].n_prompt_tokens,
         reused=finishes[0].n_reused_tokens,
         generated=sum(len(finish.tokens) for finish in finishes),
+        drafted=sum(finish.n_drafted_tokens for finish in finishes),
+        accepted=sum(finish.n_accepted_tokens for finish in finishes),
     )
 
 

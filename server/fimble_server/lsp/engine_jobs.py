@@ -28,6 +28,7 @@ from fimble_server.completion.engine_port import Generation, Job, stamp
 from fimble_server.completion.project_texts import ProjectTexts, feed
 from fimble_server.errors import FimbleError, RequestError
 from fimble_server.lsp.safe_logging import describe_safely
+from fimble_server.lsp.watch import Watch
 
 __all__ = ["EngineJobs", "Outcome", "Ticket"]
 
@@ -67,9 +68,15 @@ class EngineJobs:
     """
 
     def __init__(
-        self, *, engine: Engine, clock: Clock, settle: Callable[[Ticket, Outcome], None]
+        self,
+        *,
+        engine: Engine,
+        clock: Clock,
+        settle: Callable[[Ticket, Outcome], None],
+        watch: Watch | None = None,
     ) -> None:
         self._engine = engine
+        self._watch = watch
         self._settle = settle
         self._started_ms = clock.now_ms()
         self._running: dict[int, _RunningJob] = {}
@@ -175,6 +182,8 @@ class EngineJobs:
 
     def _take(self, delta: Delta) -> None:
         """Note a row's end; rows of forgotten jobs are nobody's."""
+        if self._watch is not None and delta.finish is not None:
+            self._watch.take_row(delta.finish)
         running = self._job_of_row.get(delta.request_id)
         if running is None or delta.finish is None:
             return

@@ -18,6 +18,7 @@ from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
 from fimble_server.lsp.safe_logging import describe_safely
+from fimble_server.lsp.watch import Watch
 
 __all__ = [
     "BuildEngine",
@@ -86,13 +87,16 @@ class EngineRunner:
         clock: Clock,
         settle: Callable[[Ticket, Outcome], None],
         report: Callable[[EngineStatus], None],
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._commands = commands
         self._clock = clock
         self._settle = settle
         self._report = report
         # Replaced as wholes, on the engine's thread; read from any.
         self.work, self.holdings = EngineWork(), EngineHoldings()
+        self._work_before = EngineWork()  # Of engines that were let go.
         self._jobs: EngineJobs | None = None
         self._load_again: Load | None = None
         self._error: FimbleError | None = None
@@ -130,17 +134,22 @@ class EngineRunner:
         """Drop the engine and give its memory back. A job that comes will load it again."""
         assert self._jobs is not None
         model = self._jobs.model
-        self._jobs = None
-        self._look()
+        self._let_go()
         give_back_memory()
         log.info("unloaded model=%s after a long idle time", model.name)
         self._report(EngineStatus(state=EngineState.UNLOADED, model=model))
+
+    def _let_go(self) -> None:
+        """Drop the engine, but not what it did."""
+        self._jobs, self._work_before = None, self.work
+        self._look()
 
     def _look(self) -> None:
         """Publish what the engine has done and holds."""
         self.holdings = EngineHoldings()
         if self._jobs is not None:
-            self.work, self.holdings = self._jobs.work, self._jobs.holdings
+            self.work = self._work_before + self._jobs.work
+            self.holdings = self._jobs.holdings
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -165,7 +174,8 @@ class EngineRunner:
     def _load(self, build: BuildEngine) -> None:
         """Let go of the old engine before the new one takes memory, then start what waits."""
         waiting = (*self._waiting, *(self._jobs.tickets if self._jobs is not None else ()))
-        self._jobs, self._error, self._waiting = None, None, []
+        self._let_go()
+        self._error, self._waiting = None, []
         self._report(EngineStatus(state=EngineState.LOADING))
         started_ms = self._clock.now_ms()
         try:
@@ -176,7 +186,9 @@ class EngineRunner:
             log.error("loading failed: %s", describe_safely(error))
             self._fail(_load_fault(error), waiting)
         else:
-            self._jobs = EngineJobs(engine=engine, clock=self._clock, settle=self._settle)
+            self._jobs = EngineJobs(
+                engine=engine, clock=self._clock, settle=self._settle, watch=self._watch
+            )
             self._look()
             _log_ready(engine.model, self._clock.now_ms() - started_ms)
             self._report(EngineStatus(state=EngineState.READY, model=engine.model))
@@ -192,7 +204,7 @@ class EngineRunner:
             jobs.fail_all()
             self._n_throws_in_a_row += 1
             if self._n_throws_in_a_row >= _MOST_THROWS_IN_A_ROW:
-                self._jobs = None
+                self._let_go()
                 self._fail(_step_fault(error), ())
 
     def _fail(self, error: FimbleError, waiting: tuple[Ticket, ...]) -> None:

@@ -29,6 +29,7 @@ from fimble_server.lsp.engine_runner import (
     Wake,
 )
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
+from fimble_server.lsp.watch import Watch
 
 __all__ = ["EngineThread", "StatusListener"]
 
@@ -43,7 +44,8 @@ class EngineThread:
     Made on the event loop; every method but `stop` is called there.
     """
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, watch: Watch | None = None) -> None:
+        self._watch = watch
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -72,7 +74,7 @@ class EngineThread:
 
     @property
     def work(self) -> EngineWork:
-        """What the last engine had done after its last step."""
+        """What all engines so far had done after the last step."""
         return self._runner.work if self._runner is not None else EngineWork()
 
     @property
@@ -99,6 +101,7 @@ class EngineThread:
                 clock=self._clock,
                 settle=lambda ticket, outcome: self._on_loop(_settle, ticket, outcome),
                 report=lambda status: self._on_loop(self._set_status, status),
+                watch=self._watch,
             )
             # A daemon, so that a model that hangs while loading cannot keep the process alive.
             self._thread = threading.Thread(

@@ -36,6 +36,8 @@ def explain_answer(answer: Answer, *, n_shown: int) -> dict[str, object]:
             "prompt": tokens.prompt,
             "reused": tokens.reused,
             "generated": tokens.generated,
+            "drafted": tokens.drafted,
+            "accepted": tokens.accepted,
         },
         "timing_ms": {
             "queue": round(timing.queue_ms, 3),

@@ -35,6 +35,7 @@ from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_l
 from fimble_server.lsp.open_buffers import OpenBuffer, OpenBuffers
 from fimble_server.lsp.safe_logging import set_level
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
+from fimble_server.lsp.watch import Watch
 from fimble_server.settings import Settings
 from fimble_server.settings_layers import SettingsLayer, layer_from_editor, merge_settings
 
@@ -62,6 +63,7 @@ class SessionHouse:
     build_completer: Callable[[], CompleterPort]
     layers: tuple[SettingsLayer, ...]
     clock: Clock
+    watch: Watch | None = None
 
 
 class Session:
@@ -81,6 +83,7 @@ class Session:
             buffers=self._buffers,
             completer=house.build_completer(),
             announcements=self._announcements,
+            watch=house.watch,
         )
         self.settings: Settings = merge_settings(house.layers)
         self.is_initialized = False

@@ -25,6 +25,7 @@ from fimble_server.lsp.announcements import Announcements
 from fimble_server.lsp.explanation import explain_answer
 from fimble_server.lsp.open_buffers import OpenBuffers
 from fimble_server.lsp.safe_logging import describe_safely
+from fimble_server.lsp.watch import Watch
 from fimble_server.settings import CompletionSettings, limits_from
 
 __all__ = ["CompleterPort", "Fitting", "Suggesting"]
@@ -68,7 +69,9 @@ class Suggesting:
         buffers: OpenBuffers,
         completer: CompleterPort,
         announcements: Announcements,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch
         self._buffers = buffers
         self._completer = completer
         self._announcements = announcements
@@ -92,16 +95,17 @@ class Suggesting:
             with self._thinking(), self._newest(snapshot.owner):
                 answer = await self._completer.complete(snapshot, limits_from(settings))
         except asyncio.CancelledError:
-            log.info("request=%d outcome=cancelled", number)
+            self._end(snapshot, number, "cancelled")
             raise
         except FimbleError as error:
-            log.info("request=%d outcome=unserved error=%s", number, type(error).__name__)
+            self._end(snapshot, number, "unserved", f" error={type(error).__name__}")
             return Fitting(snapshot.buffer, ())
         except Exception as error:  # noqa: BLE001 - the first wall: a fault is an empty answer
-            log.error("request=%d outcome=failed: %s", number, describe_safely(error))
+            log.error("request=%d failed: %s", number, describe_safely(error))
+            self._end(snapshot, number, "failed")
             return Fitting(snapshot.buffer, ())
         if answer is None:
-            log.info("request=%d outcome=superseded", number)
+            self._end(snapshot, number, "superseded")
             return None
         fitting = self._fit(answer, snapshot)
         self._note(number, snapshot, answer, fitting)
@@ -151,16 +155,24 @@ class Suggesting:
             answer, n_shown=len(fitting.suggestions)
         )
         tokens, timing, plan = answer.tokens, answer.timing, answer.plan
+        outcome = "shown" if fitting.suggestions else "empty"
+        if self._watch is not None:
+            self._watch.take_request(outcome, answer)
         log.info(
-            "request=%d mode=%s rule=%s source=%s prompt=%d reused=%d new=%d "
+            "client=%s request=%d outcome=%s mode=%s rule=%s source=%s "
+            "prompt=%d reused=%d drafted=%d accepted=%d new=%d "
             "queue_ms=%.1f prefill_ms=%.1f decode_ms=%.1f total_ms=%.1f "
             "shown=%d late=%d hidden=%d",
+            snapshot.client,
             number,
+            outcome,
             plan.mode.value,
             plan.rule,
             answer.source,
             tokens.prompt,
             tokens.reused,
+            tokens.drafted,
+            tokens.accepted,
             tokens.generated,
             timing.queue_ms,
             timing.prefill_ms,
@@ -170,6 +182,12 @@ class Suggesting:
             len(answer.suggestions) - len(fitting.suggestions),
             len(answer.hidden),
         )
+
+    def _end(self, snapshot: Snapshot, number: int, outcome: str, words: str = "") -> None:
+        """Note a request that ended without an answer of the completer's."""
+        if self._watch is not None:
+            self._watch.take_request(outcome, None)
+        log.info("client=%s request=%d outcome=%s%s", snapshot.client, number, outcome, words)
 
     @contextmanager
     def _newest(self, owner: str) -> Iterator[None]:
