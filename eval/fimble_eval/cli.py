@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fimble_eval.mode_verbs import judge_cases
 from fimble_eval.replay.verb import replay_folder
 from fimble_server.errors import FimbleError
 
@@ -113,6 +114,7 @@ def memory(
 
 
 app.command("replay")(replay_folder)
+app.command("cases")(judge_cases)
 
 
 def _print_line(result: dict[str, object]) -> None:

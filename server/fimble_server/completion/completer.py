@@ -21,7 +21,7 @@ from fimble_server.completion.answer import (
     TokenCounts,
 )
 from fimble_server.completion.engine_port import EnginePort, Generation, Job
-from fimble_server.completion.mode import LastEdit, Signals, decide
+from fimble_server.completion.mode import decide
 from fimble_server.completion.page import Page, page_of
 from fimble_server.completion.parts import Parts
 from fimble_server.completion.plan import Limits, Plan, plan_completion
@@ -34,8 +34,8 @@ from fimble_server.completion.prompt import (
     plan_budget,
 )
 from fimble_server.completion.reuse import Remembered, remember, try_reuse
+from fimble_server.completion.signals import gather_signals
 from fimble_server.completion.snapshot import Snapshot
-from fimble_server.document.history import EditKind
 from fimble_server.document.languages import language_for_id
 from fimble_server.document.syntax import Parsed, inspect, parse
 
@@ -46,14 +46,6 @@ _MAX_OWNERS = 32
 _MAX_REMEMBERED = 4
 
 _NO_PARTS: Parts = frozenset()
-
-_LAST_EDITS = {
-    EditKind.TYPED: LastEdit.INSERT,
-    EditKind.REPLACED: LastEdit.INSERT,
-    EditKind.PASTED: LastEdit.PASTE,
-    EditKind.DELETED: LastEdit.DELETE,
-    EditKind.UNDONE: LastEdit.UNDO,
-}
 
 
 @dataclass(slots=True)
@@ -143,13 +135,13 @@ class Completer:
         language = language_for_id(snapshot.buffer.language_id)
         owner.parsed = parse(language, page.text, owner.parsed)
         facts = inspect(owner.parsed, page.cursor)
-        last_edit = snapshot.history.last_edit
-        is_here = last_edit is not None and last_edit.end == snapshot.cursor
-        signals = Signals(
-            facts=facts,
+        signals = gather_signals(
+            facts,
             trigger=snapshot.trigger,
-            last_edit=_LAST_EDITS[last_edit.kind] if last_edit and is_here else LastEdit.NONE,
-            ms_since_last_edit=snapshot.history.pause_ms(self._clock.now_ms()),
+            history=snapshot.history,
+            cursor=snapshot.cursor,
+            now_ms=self._clock.now_ms(),
+            has_selection=bool(page.selected),
         )
         return plan_completion(decide(signals), facts, limits, snapshot.n_candidates)
 

@@ -6,49 +6,39 @@ shows; the first one that holds decides. Knows nothing of models, tokens or time
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fimble_server.completion.boundary import Extent
 from fimble_server.completion.plan import Mode, Trigger
-from fimble_server.completion.reading import Extent
+from fimble_server.completion.signals import LastEdit, LastVerdict, Rhythm, Signals
 from fimble_server.document.languages import BlockKind
 from fimble_server.document.syntax import Above, SyntaxFacts
 
 __all__ = ["Decision", "LastEdit", "Signals", "decide"]
 
-_PAUSE_MS = 1_000.0  # guessed; measure
 _CALLABLE = (BlockKind.FUNCTION, BlockKind.CLASS)
-
-
-class LastEdit(enum.Enum):
-    """What the user last did to the text of the buffer."""
-
-    NONE = "none"
-    INSERT = "insert"
-    DELETE = "delete"
-    UNDO = "undo"
-    PASTE = "paste"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signals:
-    """All that the decision may look at. `ms_since_last_edit` is None where none was seen."""
-
-    facts: SyntaxFacts
-    trigger: Trigger = Trigger.AUTOMATIC
-    last_edit: LastEdit = LastEdit.NONE
-    ms_since_last_edit: float | None = None
+_TOP_LEVEL = (BlockKind.MODULE, BlockKind.NAMESPACE)
+# Guessed; measure. Between two keys of a burst there is no time to read what comes late.
+_BURST_DEADLINE_SHARE = 0.5
+# Guessed; measure. Who has just thrown a suggestion away wants no other one that is half sure.
+_CAUTION_AFTER_REJECTION = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The mode, the name of the rule that chose it, and how far a middle may reach."""
+    """The mode, the name of the rule that chose it, and how far a middle may reach.
+
+    `deadline_share` of the usual deadline is left for it; the confidence it takes to be shown is
+    `caution` times the usual one.
+    """
 
     mode: Mode
     rule: str
     wanted: bool
     extent: Extent
+    deadline_share: float = 1.0
+    caution: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +53,16 @@ class _Rule:
 def decide(signals: Signals) -> Decision:
     """The first rule that holds. The last one always does."""
     rule = next(rule for rule in _RULES if rule.holds(signals))
-    extent = rule.extent or _whole_extent(signals.facts)
-    return Decision(mode=rule.mode, rule=rule.name, wanted=rule.wanted, extent=extent)
+    is_hasty = signals.rhythm is Rhythm.BURST and rule.mode is Mode.ACCELERATION
+    is_refused = signals.last_verdict is LastVerdict.REJECTED
+    return Decision(
+        mode=rule.mode,
+        rule=rule.name,
+        wanted=rule.wanted,
+        extent=rule.extent or _whole_extent(signals.facts),
+        deadline_share=_BURST_DEADLINE_SHARE if is_hasty else 1.0,
+        caution=_CAUTION_AFTER_REJECTION if is_refused else 1.0,
+    )
 
 
 def _whole_extent(facts: SyntaxFacts) -> Extent:
@@ -75,7 +73,7 @@ def _whole_extent(facts: SyntaxFacts) -> Extent:
         return Extent.BLOCK
     if facts.line_right.strip():
         return Extent.LINE
-    is_top_level = facts.block.kind is BlockKind.MODULE
+    is_top_level = facts.block.kind in _TOP_LEVEL
     return Extent.STATEMENT if facts.is_header or is_top_level else Extent.BLOCK
 
 
@@ -85,6 +83,21 @@ def _is_invoked(signals: Signals) -> bool:
 
 def _is_mid_word(signals: Signals) -> bool:
     return signals.facts.is_word_cut
+
+
+def _is_mid_mark(signals: Signals) -> bool:
+    return signals.facts.is_mark_cut
+
+
+def _is_selected(signals: Signals) -> bool:
+    return signals.has_selection
+
+
+def _is_after_accept(signals: Signals) -> bool:
+    facts = signals.facts
+    is_line_end = not facts.is_at_line_start and not facts.line_right.strip()
+    is_just_taken = signals.last_verdict is LastVerdict.ACCEPTED
+    return is_just_taken and is_line_end and facts.inside is None and not facts.open_brackets
 
 
 def _is_after_deletion(signals: Signals) -> bool:
@@ -120,16 +133,22 @@ def _is_below_docstring(signals: Signals) -> bool:
 def _is_below_comment_in_empty(signals: Signals) -> bool:
     facts = signals.facts
     return (
-        facts.block.kind not in (BlockKind.MODULE, BlockKind.BRACKETS)
+        facts.block.kind not in (*_TOP_LEVEL, BlockKind.BRACKETS)
         and facts.block.is_empty
         and facts.above is Above.COMMENT
     )
 
 
+def _is_empty_here(facts: SyntaxFacts) -> bool:
+    return facts.block.is_empty and (facts.is_line_blank or facts.block.is_opened_here)
+
+
+def _is_described_test(signals: Signals) -> bool:
+    return signals.facts.is_test and _is_empty_here(signals.facts)
+
+
 def _is_empty_body(signals: Signals) -> bool:
-    facts = signals.facts
-    is_here = facts.is_line_blank or facts.block.is_opened_here
-    return facts.block.kind in _CALLABLE and facts.block.is_empty and is_here
+    return signals.facts.block.kind in _CALLABLE and _is_empty_here(signals.facts)
 
 
 def _is_block_header(signals: Signals) -> bool:
@@ -142,17 +161,20 @@ def _is_mid_line(signals: Signals) -> bool:
 
 def _is_below_top_level_comment(signals: Signals) -> bool:
     facts = signals.facts
-    is_top_level = facts.block.kind is BlockKind.MODULE
+    is_top_level = facts.block.kind in _TOP_LEVEL
     return is_top_level and facts.above is Above.COMMENT and facts.is_below_blank
 
 
 def _is_pausing_below_comment(signals: Signals) -> bool:
-    is_pause = signals.ms_since_last_edit is not None and signals.ms_since_last_edit >= _PAUSE_MS
-    return is_pause and signals.facts.above is Above.COMMENT
+    return signals.rhythm is Rhythm.PAUSE and signals.facts.above is Above.COMMENT
 
 
 def _is_in_brackets(signals: Signals) -> bool:
     return signals.facts.block.kind is BlockKind.BRACKETS
+
+
+def _is_in_namespace(signals: Signals) -> bool:
+    return signals.facts.block.kind is BlockKind.NAMESPACE
 
 
 def _is_in_block(signals: Signals) -> bool:
@@ -172,6 +194,8 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(name="invoked", holds=_is_invoked, mode=_EXPLORE),
     _Rule(name="mid-word", holds=_is_mid_word, extent=_LINE, wanted=False),
     _Rule(name="after-deletion", holds=_is_after_deletion, extent=_LINE, wanted=False),
+    _Rule(name="mid-mark", holds=_is_mid_mark, extent=_LINE, wanted=False),
+    _Rule(name="selected-item", holds=_is_selected, extent=_LINE),
     _Rule(name="in-comment", holds=_is_in_comment, extent=_LINE),
     _Rule(name="in-docstring", holds=_is_in_docstring, extent=_LINE),
     _Rule(name="in-string", holds=_is_in_string, extent=_LINE),
@@ -189,8 +213,10 @@ _RULES: tuple[_Rule, ...] = (
         mode=_EXPLORE,
         extent=_BLOCK,
     ),
+    _Rule(name="described-test", holds=_is_described_test, mode=_EXPLORE, extent=_BLOCK),
     _Rule(name="empty-body", holds=_is_empty_body, mode=_EXPLORE, extent=_BLOCK),
     _Rule(name="block-header", holds=_is_block_header, extent=_BLOCK),
+    _Rule(name="after-accept", holds=_is_after_accept),
     _Rule(name="mid-line", holds=_is_mid_line, extent=_LINE),
     _Rule(
         name="comment-above",
@@ -200,6 +226,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(name="pause-below-comment", holds=_is_pausing_below_comment, mode=_EXPLORE),
     _Rule(name="inside-brackets", holds=_is_in_brackets, extent=_BLOCK),
+    _Rule(name="inside-namespace", holds=_is_in_namespace, extent=_STATEMENT),
     _Rule(name="inside-block", holds=_is_in_block, extent=_BLOCK),
     _Rule(name="top-level", holds=_always, extent=_STATEMENT),
 )

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fimble_model.engine.protocol import StopRule
-from fimble_server.completion.stopping import build_stop
+from fimble_server.completion.stopping import Extent, build_stop
 from fimble_server.document.syntax import SyntaxFacts
 
 if TYPE_CHECKING:  # The mode decision names its Mode from here.
     from fimble_server.completion.mode import Decision
 
-__all__ = ["Limits", "Mode", "Plan", "Trigger", "plan_completion"]
+__all__ = ["Length", "Limits", "Mode", "Plan", "Trigger", "plan_completion"]
 
 
 class Mode(enum.Enum):
@@ -34,15 +34,25 @@ class Trigger(enum.Enum):
     INVOKED = "invoked"
 
 
+class Length(enum.Enum):
+    """The most a suggestion may be: the line, some lines of the block, or a function's body."""
+
+    LINE = "line"
+    BLOCK = "block"
+    FUNCTION = "function"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The user's dials, as far as they bound a plan.
 
     `eagerness` from 0 (only when nearly certain) to 1 (always something). `max_*_tokens` bound
     what is decoded; `max_*_lines` what is shown; deadlines are counted from the request.
+    `length` bounds the lines of both modes: one, as many as while accelerating, or all.
     """
 
     eagerness: float = 0.5
+    length: Length = Length.FUNCTION
     max_acceleration_lines: int = 4
     max_acceleration_tokens: int = 64
     acceleration_deadline_ms: float = 400.0
@@ -80,23 +90,42 @@ def plan_completion(
     is shown whatever its confidence.
     """
     is_exploration = decision.mode is Mode.EXPLORATION
-    max_lines = limits.max_exploration_lines if is_exploration else limits.max_acceleration_lines
-    stop = build_stop(facts, decision.extent, max_lines, includes_closer=is_exploration)
+    max_lines = _max_lines(decision, limits)
+    stop = build_stop(
+        facts, _extent(decision, facts, limits), max_lines, includes_closer=is_exploration
+    )
+    deadline_ms = (
+        limits.exploration_deadline_ms if is_exploration else limits.acceleration_deadline_ms
+    )
     return Plan(
         mode=decision.mode,
         rule=decision.rule,
         wanted=decision.wanted,
         max_lines=max_lines,
-        max_new_tokens=(
-            limits.max_exploration_tokens if is_exploration else limits.max_acceleration_tokens
-        ),
+        max_new_tokens=_max_new_tokens(decision, limits),
         stop=stop,
         n_candidates=max(1, n_candidates) if is_exploration else 1,
-        deadline_ms=(
-            limits.exploration_deadline_ms if is_exploration else limits.acceleration_deadline_ms
-        ),
+        deadline_ms=decision.deadline_share * deadline_ms,
         min_confidence=_min_confidence(decision, limits.eagerness),
     )
+
+
+def _max_lines(decision: Decision, limits: Limits) -> int:
+    if limits.length is Length.LINE:
+        return 1
+    is_long = decision.mode is Mode.EXPLORATION and limits.length is Length.FUNCTION
+    return limits.max_exploration_lines if is_long else limits.max_acceleration_lines
+
+
+def _max_new_tokens(decision: Decision, limits: Limits) -> int:
+    is_long = decision.mode is Mode.EXPLORATION and limits.length is Length.FUNCTION
+    return limits.max_exploration_tokens if is_long else limits.max_acceleration_tokens
+
+
+def _extent(decision: Decision, facts: SyntaxFacts, limits: Limits) -> Extent:
+    """A single line ends with the line, unless the cursor's has just opened the block."""
+    is_line = limits.length is Length.LINE and not facts.block.is_opened_here
+    return Extent.LINE if is_line else decision.extent
 
 
 def _min_confidence(decision: Decision, eagerness: float) -> float:
@@ -106,4 +135,4 @@ def _min_confidence(decision: Decision, eagerness: float) -> float:
     # characters, with 64 % of what was shown right; 0.2 gave 54 %, 0.4 gave 71 %. A whole body is
     # longer and less sure as a whole; how much less is guessed.
     most = 0.2 if decision.mode is Mode.EXPLORATION else 0.6
-    return most * (1.0 - min(1.0, max(0.0, eagerness)))
+    return min(1.0, decision.caution * most * (1.0 - min(1.0, max(0.0, eagerness))))

@@ -6,13 +6,12 @@ more text never moves it. Knows nothing of modes, models or the buffer beyond `B
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
-
+from fimble_server.completion.block_words import BlockWords
+from fimble_server.completion.boundary import Boundary, Extent
 from fimble_server.document.languages import Language, Layout
 from fimble_server.document.lexemes import LexemeKind, Lexicon, lexicon_of, n_columns
 
-__all__ = ["Boundary", "Extent", "Reader"]
+__all__ = ["Reader"]
 
 _CONTINUING_SIGNS = ".?:&|+*=<-"
 # Words of Python that begin statements and stand in no expression.
@@ -21,52 +20,6 @@ _NEVER_IN_BRACKETS = frozenset(
     | {"import", "pass", "raise", "return", "try", "while", "with"}
 )
 _MAX_LEADING_NEWLINES = 2  # A middle that begins with more is not going anywhere.
-
-
-class Extent(enum.Enum):
-    """How far a middle may reach at most.
-
-    LINE: to the end of the line, or of the brackets it opens. BLOCK: to the end of the block at
-    the cursor. STATEMENT: one statement or definition of that block.
-    """
-
-    LINE = "line"
-    BLOCK = "block"
-    STATEMENT = "statement"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Boundary:
-    """What a reader must know of the buffer.
-
-    `start_column` is how far the cursor's blank line is indented, None where text stands left
-    of the cursor; where it `is_settled`, a line further in would belong to nothing.
-    `floor_column` is the least indentation of a kept line, and of the first line too where
-    `is_floor_strict`. The brackets `closable`, open at the cursor, are the middle's to close.
-    `inside_opener` is what opened the string or comment at the cursor, and
-    `is_inside_closed` says that its end stands on the right. `right_sign` is the sign right of
-    the cursor that the middle must not write again. `forbidden_clauses` begin a sibling of the
-    block at the cursor; the first word of the middle may be one where `may_begin_clause`.
-    `includes_closer` lets the middle close the block at the cursor. `has_let_else` says that
-    the cursor's line holds a `let` which may have an `else` of its own.
-    """
-
-    language: Language
-    extent: Extent
-    max_lines: int
-    start_column: int | None
-    is_settled: bool
-    floor_column: int
-    is_floor_strict: bool
-    closable: str
-    inside_opener: str | None
-    is_inside_closed: bool
-    right_sign: str
-    forbidden_clauses: frozenset[str]
-    may_begin_clause: bool
-    is_header: bool
-    includes_closer: bool
-    has_let_else: bool
 
 
 class Reader:
@@ -96,6 +49,13 @@ class Reader:
         self._has_statement = boundary.start_column is None
         self._is_after_jump = False
         self._safe_end: int | None = None
+        self._n_closers_left: int | None = None
+        self._ends_with_line = False
+        self._words = (
+            BlockWords(boundary.language, boundary.line_left, is_closed=boundary.is_word_closed)
+            if boundary.language.closing_words
+            else None
+        )
 
     def read(self, text: str, *, is_whole: bool) -> int | None:
         """Read on in a text that begins with what was read before. Returns the cut, if known.
@@ -165,6 +125,9 @@ class Reader:
         self.cut = len(self.text[:offset].rstrip()) if trims else offset
 
     def _take(self, kind: LexemeKind, lexeme: str, start: int) -> None:
+        if self._n_closers_left is not None:
+            self._take_after_end(kind, start)
+            return
         if kind is LexemeKind.NEWLINE:
             self._end_line(start)
             return
@@ -174,13 +137,26 @@ class Reader:
             return
         if self._is_line_start:
             self._begin_line(kind, lexeme, start)
-        if self.cut is None:
+        if self.cut is None and self._n_closers_left is None:
             self._take_code(kind, lexeme, start)
         self._is_line_start = False
         if kind is not LexemeKind.COMMENT:
             self._is_first = False
 
+    def _take_after_end(self, kind: LexemeKind, start: int) -> None:
+        """After the word that closes the block nothing but brackets may follow."""
+        assert self._n_closers_left is not None
+        if kind is not LexemeKind.CLOSER or self._n_closers_left == 0:
+            self._cut_at(start)
+            return
+        self._n_closers_left -= 1
+
     def _end_line(self, offset: int) -> None:
+        if self._ends_with_line:
+            self._cut_at(offset)
+            return
+        if self._words is not None:
+            self._words.begin_line()
         has_open = bool(self._opened) or self._n_closable > 0
         if has_open and self._ends_like_a_header(offset):
             colon = self.text.rindex(":", 0, offset)
@@ -218,7 +194,8 @@ class Reader:
         if self._is_first and (column > self._floor or not self._boundary.is_floor_strict):
             self._floor = column
         if column < self._floor:
-            self._cut_at(start)
+            if not self._may_close(column, lexeme):
+                self._cut_at(start)
             return
         is_clause = lexeme in self._boundary.language.clauses
         if not self._is_braces and is_clause and column == self._floor:
@@ -230,7 +207,9 @@ class Reader:
             if self._is_after_jump and not is_clause:
                 self._cut_at(start)
                 return
-            self._is_after_jump = lexeme in self._boundary.language.jumps
+            self._is_after_jump = kind is LexemeKind.WORD and (
+                lexeme in self._boundary.language.jumps
+            )
         if column <= self._floor and not is_clause and self._is_new_statement(kind, lexeme):
             if self._boundary.extent is Extent.STATEMENT and self._has_statement:
                 self._cut_at(start)
@@ -241,6 +220,18 @@ class Reader:
             self._own_headers.add(column)
         elif kind is not LexemeKind.COMMENT:
             self._own_headers.discard(column)
+
+    def _may_close(self, column: int, lexeme: str) -> bool:
+        """Take the word that closes the block at the cursor, where that is still missing."""
+        closers = self._boundary.language.closing_words
+        is_sign = lexeme == "}" and bool(closers)
+        if column != self._boundary.closing_column or not (is_sign or lexeme in closers):
+            return False
+        if lexeme == "until":  # Its condition follows.
+            self._ends_with_line = True
+        else:
+            self._n_closers_left = self._boundary.n_closers_after
+        return True
 
     def _ends_like_a_header(self, offset: int) -> bool:
         """True where a line in round brackets ends with a colon, as no line of Python does."""
@@ -280,9 +271,22 @@ class Reader:
             self._take_closer(lexeme, start)
         elif self._opened:
             return
+        elif self._words is not None:
+            self._take_lexeme_of_words(kind, lexeme, start)
         elif kind is LexemeKind.WORD and self._is_braces:
             self._take_word(lexeme, start)
         elif lexeme == self._boundary.right_sign and self._n_closable == 0:
+            self._cut_at(start)
+
+    def _take_lexeme_of_words(self, kind: LexemeKind, lexeme: str, start: int) -> None:
+        assert self._words is not None
+        if lexeme in self._boundary.language.modifiers and not self._is_line_start:
+            self._is_after_jump = False
+        if kind is LexemeKind.COMMENT:
+            return
+        is_own = self._words.take(kind, lexeme, is_line_start=self._is_line_start)
+        is_there = lexeme == self._boundary.right_sign and self._n_closable == 0
+        if is_there or not is_own:
             self._cut_at(start)
 
     def _take_closer(self, lexeme: str, start: int) -> None:
@@ -294,6 +298,8 @@ class Reader:
             self._n_closable -= 1
         elif self._boundary.includes_closer and lexeme == "}":
             self._cut_at(start + 1)
+        elif self._boundary.has_case_patterns and lexeme == ")":
+            return
         else:
             self._cut_at(start)
 

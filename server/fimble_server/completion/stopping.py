@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fimble_server.completion.reading import Boundary, Extent, Reader
+from fimble_server.completion.boundary import Boundary, Extent
+from fimble_server.completion.reading import Reader
 from fimble_server.document.languages import BlockKind, Layout
 from fimble_server.document.lexemes import n_columns
 from fimble_server.document.syntax import SyntaxFacts
@@ -84,8 +85,27 @@ def build_stop(
         is_header=facts.is_header,
         includes_closer=includes_closer and block.opener is not None and not block.has_closer,
         has_let_else=is_let,
+        closing_column=_closing_column(facts) if includes_closer else None,
+        n_closers_after=facts.n_holders_open,
+        line_left=facts.line_left if language.closing_words and not facts.inside else "",
+        is_word_closed=_is_word_closed(facts),
+        has_case_patterns=language.has_case_parentheses and not facts.open_brackets,
     )
     return MiddleStop(boundary=boundary)
+
+
+def _closing_column(facts: SyntaxFacts) -> int | None:
+    """Where the word belongs that closes the block at the cursor and is missing; else None."""
+    is_missing = bool(facts.language.closing_words) and not facts.block.has_closer
+    is_statement = facts.block.kind not in (BlockKind.MODULE, BlockKind.BRACKETS, BlockKind.CASE)
+    return facts.block.header_column if is_missing and is_statement else None
+
+
+def _is_word_closed(facts: SyntaxFacts) -> bool:
+    """True where a word that closes the line's block stands right of the cursor or below."""
+    return facts.is_closed_below or bool(
+        facts.language.closing_words & set(facts.line_right.split())
+    )
 
 
 def _may_begin_clause(facts: SyntaxFacts) -> bool:

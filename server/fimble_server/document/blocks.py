@@ -37,9 +37,10 @@ class Block:
     `header_column` is how far its header is indented, None at the top level. `body_column` is
     the least indentation of a line that still belongs to it. `is_opened_here` is True where
     the text left of the cursor ends with what opens it. `opener` is the offset of its brace or
-    bracket, None where indentation makes the block. `has_closer` says that its closer stands
-    right of or below the cursor. `is_empty` says that nothing but comments stands in it, or,
-    `is_empty_but_docstring`, nothing but the docstring right above the cursor.
+    bracket, None where indentation makes the block. `has_closer` says that its closer, a sign or
+    a word, stands right of or below the cursor. `is_empty` says that nothing but comments stands
+    in it, or, `is_empty_but_docstring`, nothing but the docstring right above the cursor.
+    `header_start` is where the header's first line starts.
     """
 
     kind: BlockKind
@@ -50,6 +51,7 @@ class Block:
     is_empty: bool
     is_opened_here: bool
     is_empty_but_docstring: bool = False
+    header_start: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,9 @@ def build_block(
     is_empty: bool = False,
     is_opened_here: bool = False,
     is_empty_but_docstring: bool = False,
+    header_start: int | None = None,
 ) -> Block:
+    """A block, with the usual values of what is not said."""
     return Block(
         kind=kind,
         header_column=header_column,
@@ -97,6 +101,7 @@ def build_block(
         is_empty=is_empty,
         is_opened_here=is_opened_here,
         is_empty_but_docstring=is_empty_but_docstring,
+        header_start=header_start,
     )
 
 
@@ -121,6 +126,7 @@ def column_below(text: str, offset: int) -> int | None:
 
 
 def header_kind(parsed: Parsed, start: int) -> BlockKind | None:
+    """What a line opens, by the first word on it; None where that opens nothing."""
     found = INDENT.match(parsed.text, start)
     words = _WORD.findall(parsed.text, found.end() if found else start, start + 200)
     first = next((word for word in words if word not in ("async", "pub", "local")), "")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from tree_sitter import Node
+
 from fimble_server.document.blocks import (
     Block,
     Line,
@@ -37,6 +39,8 @@ def braced_block(
         return _braceless_block(parsed, cursor, line, header)
     brace_index = innermost_brace(parsed, scan)
     if brace_index is None:
+        if (namespace := _flat_namespace(parsed, cursor, line)) is not None:
+            return namespace
         is_empty = not parsed.text.strip()
         return build_block(BlockKind.MODULE, None, own_column(line), is_empty=is_empty)
     return _block_of_brace(parsed, cursor, line, scan, closers, brace_index)
@@ -68,6 +72,29 @@ def innermost_brace(parsed: Parsed, scan: Scan) -> int | None:
     return None
 
 
+def _flat_namespace(parsed: Parsed, cursor: int, line: Line) -> Block | None:
+    """The namespace around a cursor whose body is not indented: only the tree can tell."""
+    node = parsed.node_at(max(0, min(cursor, len(parsed.text) - 1)))
+    offset = parsed.byte_offset(cursor)
+    while node is not None and node.parent is not None:
+        body = node.child_by_field_name("body") if _is_namespace(node) else None
+        if body is not None and body.start_byte < offset <= body.end_byte - 1:
+            opener = parsed.char_offset(body.start_byte)
+            return build_block(
+                BlockKind.NAMESPACE,
+                column_at(parsed.text, opener),
+                own_column(line),
+                opener=opener,
+                has_closer=body.children[-1].type == "}" and not body.children[-1].is_missing,
+            )
+        node = node.parent
+    return None
+
+
+def _is_namespace(node: Node) -> bool:
+    return node.is_named and NODE_KINDS.get(node.type) is BlockKind.NAMESPACE
+
+
 def _block_of_brace(
     parsed: Parsed,
     cursor: int,
@@ -90,6 +117,7 @@ def _block_of_brace(
         has_closer=closer is not None,
         is_empty=is_empty,
         is_opened_here=is_opened_here and not line.is_blank and brace.offset >= line.start,
+        header_start=parsed.text.rfind("\n", 0, brace.header) + 1,
     )
     if block.kind is BlockKind.SWITCH:
         return _case_block(parsed, line, scan, block, brace_index)

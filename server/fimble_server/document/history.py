@@ -55,10 +55,12 @@ class Edit:
 
 
 class VerdictKind(enum.Enum):
-    """What the user did with a suggestion. That one was refused, no client says."""
+    """What the user did with a suggestion. No client says that one was refused: one that was
+    taken and at once deleted or undone was."""
 
     ACCEPTED = "accepted"
     PARTIALLY_ACCEPTED = "partially_accepted"
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,10 @@ def note_edits(history: History, edits: Sequence[AppliedEdit], now_ms: float) ->
             removed=_kept(edit.removed),
             inserted=_kept(edit.inserted),
         )
-        history = dataclasses.replace(history, edits=(*history.edits, noted)[-_MAX_EDITS:])
+        verdict = history.last_verdict
+        if verdict is not None and _takes_back_suggestion(noted, history):
+            verdict = dataclasses.replace(verdict, kind=VerdictKind.REJECTED, time_ms=now_ms)
+        history = History(edits=(*history.edits, noted)[-_MAX_EDITS:], last_verdict=verdict)
     return history
 
 
@@ -140,6 +145,17 @@ def _takes_back(edit: AppliedEdit, before: Edit) -> bool:
     if (edit.removed, edit.inserted) != (before.inserted, before.removed):
         return False
     return bool(edit.inserted) or not _is_one_key(edit.removed)
+
+
+def _takes_back_suggestion(edit: Edit, history: History) -> bool:
+    """True where an edit removes more than a key's worth of what was accepted right before."""
+    verdict, accepted = history.last_verdict, history.last_edit
+    if verdict is None or accepted is None or verdict.kind is VerdictKind.REJECTED:
+        return False
+    is_removal = edit.kind in (EditKind.UNDONE, EditKind.DELETED)
+    is_of_it = accepted.start <= edit.start < accepted.end and accepted.start <= verdict.offset
+    is_fresh = verdict.offset <= accepted.end and accepted.time_ms <= verdict.time_ms
+    return is_removal and is_of_it and is_fresh and not _is_one_key(edit.removed or "\0\0\0")
 
 
 def _is_one_key(inserted: str) -> bool:

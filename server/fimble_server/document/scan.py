@@ -15,7 +15,16 @@ from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed
 from fimble_server.document.window import Stretch, stretches_above
 
-__all__ = ["Closer", "Inside", "Opener", "Scan", "scan_above", "scan_below"]
+__all__ = [
+    "Closer",
+    "Inside",
+    "Opener",
+    "Scan",
+    "find_split_mark",
+    "scan_above",
+    "scan_below",
+    "skip_inside",
+]
 
 _MAX_HEADER_LINES = 60  # guessed: brackets that are open for longer hold the cursor
 _WINDOW_BELOW_CHARS = 4_000  # guessed: closers further away count as missing
@@ -127,15 +136,33 @@ def _is_header_read(parsed: Parsed, opened: list[Opener]) -> bool:
     return opened[-1].character == "{" and not before.endswith((",", "(", "=", "[", ":"))
 
 
+def find_split_mark(language: Language, text: str, cursor: int) -> Inside | None:
+    """The comment whose opening mark the cursor cuts in two, as in `/<|>/ so`; None elsewhere."""
+    openers = [opener for opener, _ in language.block_comments] + list(language.line_comments)
+    for opener in openers:
+        for start in range(max(0, cursor - len(opener) + 1), cursor):
+            if text.startswith(opener, start):
+                return Inside(start=start, opener=opener, is_comment=True)
+    return None
+
+
+def skip_inside(parsed: Parsed, cursor: int, inside: Inside | None, limit: int) -> int:
+    """Where code goes on right of a cursor that is in a string, a comment or a comment's mark."""
+    split = find_split_mark(parsed.language, parsed.text, cursor) if inside is None else None
+    if split is not None:
+        cursor, inside = split.start + len(split.opener), split
+    if inside is None:
+        return cursor
+    rest = lexicon_of(parsed.language).remainders[inside.opener].match(parsed.text, cursor, limit)
+    return rest.end() if rest else cursor
+
+
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
     """The first closers below the cursor that match nothing below it, at most `n_closers`."""
     lexicon = lexicon_of(parsed.language)
     limit = min(len(parsed.text), cursor + _WINDOW_BELOW_CHARS)
-    position, depth = cursor, 0
+    position, depth = skip_inside(parsed, cursor, inside, limit), 0
     closers: list[Closer] = []
-    if inside is not None:
-        rest = lexicon.remainders[inside.opener].match(parsed.text, cursor, limit)
-        position = rest.end() if rest else cursor
     while position < limit and len(closers) < n_closers:
         found = lexicon.structure.match(parsed.text, position, limit)
         assert found is not None
@@ -191,11 +218,16 @@ def _close(scan: Scan, character: str) -> None:
 
 def _start_line(scan: Scan, parsed: Parsed, offset: int) -> None:
     is_indented = parsed.language.layout is Layout.INDENTATION
+    is_python = parsed.language.language_id == "python"
     text = parsed.text
     if is_indented and text[max(0, offset - 2) : offset - 1] == "\\":
         return
-    statement = _PYTHON_STATEMENT if is_indented else _BRACE_STATEMENT
-    if scan.opened and statement.match(text, offset + _n_blanks(text, offset)):
+    statement = _PYTHON_STATEMENT if is_python else _BRACE_STATEMENT
+    if (
+        (is_python or not is_indented)
+        and scan.opened
+        and statement.match(text, offset + _n_blanks(text, offset))
+    ):
         # Such a line begins a statement: what is open before it was never closed.
         while scan.opened and (is_indented or scan.opened[-1].character != "{"):
             scan.opened.pop()

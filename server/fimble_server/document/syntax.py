@@ -10,17 +10,28 @@ import enum
 import re
 from dataclasses import dataclass
 
-from fimble_server.document.blocks import Block, Line, build_block, line_at
+from fimble_server.document.blocks import Block, Line, build_block, line_at, own_column
 from fimble_server.document.braces import braced_block, innermost_brace, is_block_brace
 from fimble_server.document.indentation import (
     indented_block,
     is_after_jump,
+    is_closed_below,
     is_column_settled,
+    n_holding_brackets,
 )
 from fimble_server.document.languages import BlockKind, Language, Layout
 from fimble_server.document.lexemes import LexemeKind, column_at, lexicon_of
 from fimble_server.document.parsed import Parsed, parse
-from fimble_server.document.scan import Closer, Inside, Opener, Scan, scan_above, scan_below
+from fimble_server.document.scan import (
+    Closer,
+    Inside,
+    Opener,
+    Scan,
+    find_split_mark,
+    scan_above,
+    scan_below,
+    skip_inside,
+)
 
 __all__ = ["Above", "Parsed", "SyntaxFacts", "inspect", "parse"]
 
@@ -28,6 +39,13 @@ _WORD = re.compile(r"\w+")
 _MODIFIERS = frozenset({"async", "pub", "export", "static", "default", "public", "private"})
 _BLANKS = (LexemeKind.NEWLINE, LexemeKind.SPACE, LexemeKind.COMMENT)
 _MAX_CHARS_RIGHT = 500  # guessed: an `else` is not further away
+_MAX_HEADER_CHARS = 300
+# `it("adds", ...)`, `def test_add():`, `func TestAdd(`, `TEST(Suite, Name)`.
+_TEST_HEADER = re.compile(
+    r"""(?<![\w.])(?:it|test|specify|scenario)(?:\.\w+)?\s*\(?\s*["'`]"""
+    r"|\b(?:def|function|fn|func|fun)\s+[tT]est\w*\s*[(:]?|\bTEST(?:_F|_P|_CASE)?\s*\("
+)
+_TEST_MARK = re.compile(r"\s*(?:@Test\b|#\[(?:\w+::)?test\b|\[(?:Fact|Theory|Test|TestMethod)\b)")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -54,6 +72,10 @@ class SyntaxFacts:
     `is_header` says that the cursor's line begins with a word that opens a block,
     `is_after_brace` that the last code left of or above the cursor is a closing brace.
     `word_right` is the word that the code right of or below the cursor begins with, if any.
+    `is_mark_cut` says that the cursor parts the signs that begin a comment, `is_test` that the
+    block at the cursor is the body of a test which has a name. `n_holders_open` counts brackets
+    that hold the block at the cursor and that nothing closes below. `is_closed_below` says that
+    the word that closes a block of the cursor's own line stands below.
     In `print(len("😀<|>"))` the open brackets are `((`, and both are closed on the right.
     """
 
@@ -67,7 +89,11 @@ class SyntaxFacts:
     above: Above
     open_brackets: str
     n_closed_right: int
+    n_holders_open: int
     is_word_cut: bool
+    is_mark_cut: bool
+    is_test: bool
+    is_closed_below: bool
     is_settled: bool
     is_after_jump: bool
     is_below_blank: bool
@@ -93,7 +119,8 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
     scan = scan_above(parsed, cursor)
     closers = _closers(parsed, cursor, scan)
     block = _enclosing_block(parsed, cursor, line, scan, closers)
-    brackets = _statement_brackets(parsed, scan)
+    n_holding = n_holding_brackets(parsed, scan)
+    brackets = _statement_brackets(parsed, scan, n_holding)
     below = line_at(text, min(len(text), text.find("\n", cursor) + 1 or len(text)))
     return SyntaxFacts(
         language=parsed.language,
@@ -106,7 +133,12 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
         above=_above(parsed, cursor, line, scan),
         open_brackets=brackets,
         n_closed_right=min(len(brackets), len(closers)),
+        n_holders_open=max(0, n_holding - max(0, len(closers) - len(scan.opened) + n_holding)),
         is_word_cut=_is_word_cut(line),
+        is_mark_cut=scan.inside is None
+        and find_split_mark(parsed.language, text, cursor) is not None,
+        is_test=_is_test(text, block),
+        is_closed_below=_is_closed_below(parsed, line),
         is_after_jump=line.is_blank and is_after_jump(parsed, line, scan),
         is_settled=line.is_blank and is_column_settled(parsed, line, scan),
         is_below_blank=not (below.left + below.right).strip(),
@@ -121,7 +153,7 @@ def _enclosing_block(
 ) -> Block:
     is_indented = parsed.language.layout is Layout.INDENTATION
     brace_index = None if is_indented else innermost_brace(parsed, scan)
-    n_block_brackets = 0 if brace_index is None else brace_index + 1
+    n_block_brackets = n_holding_brackets(parsed, scan) if brace_index is None else brace_index + 1
     if line.is_blank and len(scan.opened) > n_block_brackets:
         return _bracket_block(parsed, cursor, scan, closers)
     if is_indented:
@@ -171,13 +203,31 @@ def _may_close(parsed: Parsed, opened: list[Opener], closer: Closer) -> bool:
     return opened[-1].character == "{"
 
 
-def _statement_brackets(parsed: Parsed, scan: Scan) -> str:
+def _statement_brackets(parsed: Parsed, scan: Scan, n_holding: int) -> str:
     brackets = ""
-    for opener in reversed(scan.opened):
+    for opener in reversed(scan.opened[n_holding:]):
         if is_block_brace(parsed, opener):
             break
         brackets = opener.character + brackets
     return brackets
+
+
+def _is_test(text: str, block: Block) -> bool:
+    """True where the block's header, or the line above it, says that this is a test."""
+    if block.header_start is None:
+        return False
+    header = line_at(text, block.header_start)
+    above = line_at(text, max(0, block.header_start - 1))
+    return (
+        _TEST_HEADER.search(header.right[:_MAX_HEADER_CHARS]) is not None
+        or _TEST_MARK.match(above.left[:_MAX_HEADER_CHARS]) is not None
+    )
+
+
+def _is_closed_below(parsed: Parsed, line: Line) -> bool:
+    if line.is_blank or not parsed.language.closing_words:
+        return False
+    return is_closed_below(parsed, line.end, own_column(line))
 
 
 def _is_word_cut(line: Line) -> bool:
@@ -235,7 +285,8 @@ def _is_after_brace(text: str, scan: Scan) -> bool:
 
 def _word_right(parsed: Parsed, cursor: int) -> str:
     lexeme = lexicon_of(parsed.language).lexeme
-    position, limit = cursor, min(len(parsed.text), cursor + _MAX_CHARS_RIGHT)
+    limit = min(len(parsed.text), cursor + _MAX_CHARS_RIGHT)
+    position = skip_inside(parsed, cursor, None, limit)
     while position < limit and (found := lexeme.match(parsed.text, position, limit)):
         if found.lastindex not in _BLANKS:
             return found.group() if found.lastindex == LexemeKind.WORD else ""

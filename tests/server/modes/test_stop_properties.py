@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimble_server.completion.mode import Decision, LastEdit, Signals, decide
-from fimble_server.completion.plan import Limits, Mode, Trigger, plan_completion
+from fimble_server.completion.mode import Decision, decide
+from fimble_server.completion.plan import Length, Limits, Mode, Trigger, plan_completion
+from fimble_server.completion.signals import LastEdit, LastVerdict, Rhythm, Signals
 from fimble_server.completion.stopping import Extent, MiddleStop, build_stop
 from fimble_server.document.languages import LANGUAGES, language_for_id
 from fimble_server.document.syntax import SyntaxFacts, inspect, parse
@@ -96,7 +97,9 @@ def test_candidates_do_not_disturb_each_other(stop: MiddleStop, first: str, seco
     facts=_facts(),
     trigger=st.sampled_from(Trigger),
     last_edit=st.sampled_from(LastEdit),
-    pause_ms=st.none() | st.floats(0, 1e6),
+    last_verdict=st.sampled_from(LastVerdict),
+    rhythm=st.sampled_from(Rhythm),
+    length=st.sampled_from(Length),
     eagerness=st.floats(0, 1),
 )
 @settings(max_examples=300, deadline=None)
@@ -104,14 +107,22 @@ def test_every_cursor_gets_a_plan_within_the_limits(
     facts: SyntaxFacts,
     trigger: Trigger,
     last_edit: LastEdit,
-    pause_ms: float | None,
+    last_verdict: LastVerdict,
+    rhythm: Rhythm,
+    length: Length,
     eagerness: float,
 ) -> None:
     """No text, however broken, is without a decision; what was asked for is always wanted."""
     decision = decide(
-        Signals(facts=facts, trigger=trigger, last_edit=last_edit, ms_since_last_edit=pause_ms)
+        Signals(
+            facts=facts,
+            trigger=trigger,
+            last_edit=last_edit,
+            last_verdict=last_verdict,
+            rhythm=rhythm,
+        )
     )
-    limits = Limits(eagerness=eagerness)
+    limits = Limits(eagerness=eagerness, length=length)
     plan = plan_completion(decision, facts, limits, n_candidates=3)
     is_exploration = plan.mode is Mode.EXPLORATION
     assert plan.rule
@@ -142,7 +153,7 @@ def test_a_pause_below_a_comment_is_a_look_for_a_way() -> None:
     text = "def f(x):\n    # Sort it.\n    \n    return x\n"
     facts = inspect(parse(language_for_id("python"), text), text.index("    \n") + 4)
     assert decide(Signals(facts=facts)).mode is Mode.ACCELERATION
-    rested = decide(Signals(facts=facts, ms_since_last_edit=2_000.0))
+    rested = decide(Signals(facts=facts, rhythm=Rhythm.PAUSE))
     assert (rested.mode, rested.rule) == (Mode.EXPLORATION, "pause-below-comment")
 
 
