@@ -103,7 +103,7 @@ def _read_config(folder: Path) -> Mapping[str, object]:
 
 
 def _load_text(folder: Path, values: Mapping[str, object]) -> tuple[Tokenizer, FimFormat]:
-    from fimble_model.text.fim_format import find_fim_format
+    from fimble_model.text.fim_matching import find_fim_format
     from fimble_model.text.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(folder)

@@ -22,6 +22,7 @@ from fimble_model.engine.protocol import (
     Prompt,
     Request,
     RequestId,
+    Surroundings,
     TokenId,
 )
 from fimble_server.completion.engine_port import Generation, Job
@@ -70,7 +71,14 @@ class CharCodec:
         """The characters."""
         return "".join(map(chr, token_ids))
 
-    def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
+    @property
+    def shows_files(self) -> bool:
+        """It was not trained with other files."""
+        return False
+
+    def encode_fim(
+        self, *, prefix: str, suffix: str, surroundings: Surroundings | None = None
+    ) -> Prompt:
         """The suffix, then the prefix, each behind a mark."""
         written = _SUFFIX_MARK + suffix + _PREFIX_MARK + prefix
         return Prompt(token_ids=tuple(self.encode(written)))

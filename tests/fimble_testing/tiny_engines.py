@@ -26,7 +26,7 @@ from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement
 from fimble_model.network.transformer import Transformer
 from fimble_model.network.weights import random_network
-from fimble_model.text.fim_format import find_fim_format
+from fimble_model.text.fim_matching import find_fim_format
 from fimble_model.text.tokenizer import parse_tokenizer
 from fimble_testing.tiny_tokenizers import build_tokenizer_json
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from fimble_model.engine.protocol import ModelInfo, Prompt, Request, TextCodec, TokenId
+from fimble_model.engine.protocol import (
+    ModelInfo,
+    Prompt,
+    Request,
+    Surroundings,
+    TextCodec,
+    TokenId,
+)
 from fimble_server.completion.engine_port import Job
 from fimble_server.completion.parts import COMPLETER_PARTS
 from fimble_server.errors import FimbleError
@@ -56,8 +63,14 @@ class _UnhealedCodec:
     def decode(self, token_ids: Sequence[TokenId]) -> str:
         return self._codec.decode(token_ids)
 
-    def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
-        prompt = self._codec.encode_fim(prefix=prefix, suffix=suffix)
+    @property
+    def shows_files(self) -> bool:
+        return self._codec.shows_files
+
+    def encode_fim(
+        self, *, prefix: str, suffix: str, surroundings: Surroundings | None = None
+    ) -> Prompt:
+        prompt = self._codec.encode_fim(prefix=prefix, suffix=suffix, surroundings=surroundings)
         if not prompt.healing_text:
             return prompt
         healed_ids = tuple(self._codec.encode(prompt.healing_text))

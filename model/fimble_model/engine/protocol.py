@@ -10,7 +10,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NewType, Protocol
+from typing import NamedTuple, NewType, Protocol
 
 from fimble_model.errors import RequestError
 
@@ -28,7 +28,9 @@ __all__ = [
     "Request",
     "RequestId",
     "Sampling",
+    "SourceFile",
     "StopRule",
+    "Surroundings",
     "TextCodec",
     "TokenId",
 ]
@@ -290,6 +292,26 @@ class ModelInfo:
 _BYTES_PER_WEIGHT = {"int8": 1, "bfloat16": 2, "float32": 4}
 
 
+class SourceFile(NamedTuple):
+    """A file, or a piece of one, and its path in the repository."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a prompt tells besides the text around the cursor.
+
+    `path` is that of the file at the cursor. The first of `files` stand first in the prompt:
+    those that change least, so that the keys and values of the prompt's beginning stay good.
+    """
+
+    repository: str
+    path: str
+    files: tuple[SourceFile, ...] = field(default=(), repr=False)
+
+
 class TextCodec(Protocol):
     """User text to prompt and back. User text never becomes a control token."""
 
@@ -301,8 +323,18 @@ class TextCodec(Protocol):
         """Text of token ids; control tokens are left out."""
         ...
 
-    def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
-        """The fill-in-the-middle prompt in the order the model was trained for, healed."""
+    @property
+    def shows_files(self) -> bool:
+        """Whether the model was trained with other files in its prompt."""
+        ...
+
+    def encode_fim(
+        self, *, prefix: str, suffix: str, surroundings: Surroundings | None = None
+    ) -> Prompt:
+        """The fill-in-the-middle prompt in the order the model was trained for, healed.
+
+        `surroundings` are left out where `shows_files` is False.
+        """
         ...
 
 

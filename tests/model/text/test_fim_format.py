@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fimble_model.errors import CheckpointError
-from fimble_model.text.fim_format import FAMILIES, FimFormat, FimOrder, Hole, find_fim_format
+from fimble_model.text.fim_families import FAMILIES
+from fimble_model.text.fim_format import FimFormat, FimOrder, Hole
+from fimble_model.text.fim_matching import find_fim_format
 
 QWEN_STRINGS = (
     "<|endoftext|>",
@@ -61,7 +63,54 @@ def test_a_type_that_says_nothing_of_the_order_is_refused() -> None:
 
 def test_a_vocabulary_without_the_strings_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"<\|fim_middle\|>"):
-        find_fim_format(model_type="qwen2", control_strings=("<|endoftext|>",))
+        find_fim_format(
+            model_type="qwen2",
+            control_strings=("<|endoftext|>",),
+            stated_family="qwen2.5-coder",
+        )
+
+
+def test_starcoders_tokens_say_nothing_of_the_order() -> None:
+    """Granite writes the prefix first, Mellum the suffix, with the same tokens and type."""
+    controls = {token for each in FAMILIES for token in each.control_strings()}
+    starcoders = {token for token in controls if token.startswith("<fim_")} | {"<|endoftext|>"}
+    with pytest.raises(CheckpointError, match=r"State it in config\.json"):
+        find_fim_format(model_type="llama", control_strings=starcoders)
+
+
+@pytest.mark.parametrize(
+    ("repository", "family", "order"),
+    [
+        ("JetBrains/Mellum-4b-base", "mellum", FimOrder.SPM),
+        ("ibm-granite/granite-3b-code-base", "granite-code", FimOrder.PSM),
+    ],
+)
+def test_a_repositorys_name_speaks_for_its_family(
+    repository: str, family: str, order: FimOrder
+) -> None:
+    controls = {token for each in FAMILIES for token in each.control_strings()}
+    starcoders = {token for token in controls if token.startswith(("<fim_", "<file"))}
+    fim_format = find_fim_format(
+        model_type="llama",
+        control_strings=starcoders | {"<|endoftext|>"},
+        repository=repository,
+    )
+    assert (fim_format.family, fim_format.orders[0]) == (family, order)
+
+
+@pytest.mark.parametrize(
+    "fim_format",
+    [each for each in FAMILIES if each.model_types],
+    ids=lambda each: each.family,
+)
+def test_a_familys_own_vocabulary_speaks_for_it_alone(fim_format: FimFormat) -> None:
+    """No two families can both claim what one of them publishes."""
+    for model_type in fim_format.model_types:
+        found = find_fim_format(
+            model_type=model_type,
+            control_strings={*fim_format.control_strings(), *fim_format.tell_tale},
+        )
+        assert found.family == fim_format.family
 
 
 def test_an_unknown_order_is_refused() -> None:

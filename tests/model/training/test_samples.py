@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from tokenizers import Tokenizer
 
-from fimble_model.text.fim_format import FAMILIES, FimOrder, Hole
+from fimble_model.text.fim_families import FAMILIES
+from fimble_model.text.fim_format import FimOrder, Hole
 from fimble_model.training.cuts import CutKind, choose_cut
 from fimble_model.training.samples import (
     Layout,
@@ -77,6 +78,7 @@ def test_training_lays_out_as_serving_does(
             text = prefix if part is Hole.PREFIX else suffix
             served += tokenizer.encode(text, add_special_tokens=False).ids
         else:
+            assert isinstance(part, str)
             served += [
                 token_id for token_id in [tokenizer.token_to_id(part)] if token_id is not None
             ]

@@ -13,7 +13,7 @@ from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import ModelInfo, TextCodec, TokenId
 from fimble_model.engine.stopping import NeverStop
-from fimble_model.text.fim_format import find_fim_format
+from fimble_model.text.fim_matching import find_fim_format
 from fimble_model.text.tokenizer import parse_tokenizer
 from fimble_server.completion.page import page_of
 from fimble_server.completion.plan import Mode, Plan

@@ -26,6 +26,7 @@ from fimble_model.engine.protocol import (
     Prompt,
     Request,
     RequestId,
+    Surroundings,
     TextCodec,
     TokenId,
 )
@@ -55,7 +56,13 @@ class _NoCodec:
     def decode(self, token_ids: Sequence[TokenId]) -> str:
         return "".join(chr(token_id) for token_id in token_ids)
 
-    def encode_fim(self, *, prefix: str, suffix: str) -> Prompt:
+    @property
+    def shows_files(self) -> bool:
+        return False
+
+    def encode_fim(
+        self, *, prefix: str, suffix: str, surroundings: Surroundings | None = None
+    ) -> Prompt:
         return Prompt(token_ids=tuple(self.encode(prefix + suffix)))
 
 
