@@ -15,11 +15,12 @@ from torch import Tensor
 
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.drawing import Drawing, Drawn
 from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.kv_cache import KvCache, KvRow
 from fimble_model.engine.memories import Memories
-from fimble_model.engine.memory_mixing import blend
 from fimble_model.engine.middle import Middle
+from fimble_model.engine.pass_costs import PassCosts
 from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
     Clock,
@@ -35,8 +36,8 @@ from fimble_model.engine.protocol import (
 )
 from fimble_model.engine.ragged_pass import Piece, run_pass
 from fimble_model.engine.row import Row
-from fimble_model.engine.sampling import draw, draw_healed, new_generator
-from fimble_model.engine.scheduler import PassLimits, RowDemand, plan_pass
+from fimble_model.engine.sampling import new_generator
+from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
 from fimble_model.errors import RequestError
 from fimble_model.network.cost import RowShape, cost_of
 from fimble_model.network.transformer import Transformer
@@ -75,18 +76,17 @@ class NativeEngine:
         self._model = model
         self._codec = codec
         self._cache = cache
-        self._limits = limits or PassLimits()
+        self._scheduler = Scheduler(limits or PassLimits())
         self._clock = clock or SystemClock()
         self._waiting: dict[RequestId, Row] = {}
         self._running: dict[RequestId, Row] = {}
         self._cancelled: set[RequestId] = set()
-        self._sorted_ids: Tensor | None = None
         self._memories = memories
         self._work = EngineWork()
-        layout = cache.layout
-        self._cost = cost_of(transformer.config, model.bytes_per_weight, layout.bytes_per_token)
-        control_ids = sorted(set(codec.tokenizer.control_ids.values()))
-        self._control_ids = torch.tensor(control_ids, device=layout.device)
+        self._pass_costs = PassCosts()
+        self._drawing = Drawing(codec, cache.layout.device)
+        slot_bytes = cache.layout.bytes_per_token
+        self._cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
 
     @property
     def model(self) -> ModelInfo:
@@ -155,6 +155,7 @@ class NativeEngine:
             # As it is now: what is remembered while the row runs must not change its tokens.
             row.memory = self._memories.view(request.memory_scope)
         self._waiting[request_id] = row
+        self._scheduler.add(request_id, client=request.client, owner=request.owner)
 
     def cancel(self, request_id: RequestId) -> None:
         """End a row: the next step reports it CANCELLED and frees it. Unknown ids are ignored."""
@@ -200,9 +201,10 @@ class NativeEngine:
             )
 
     def _plan_healing(self, healing_text: str) -> HealingPlan | None:
-        if not healing_text:
-            return None
-        return plan_healing(healing_text, self._codec.tokenizer, self._codec.token_index)
+        codec = self._codec
+        return (
+            plan_healing(healing_text, codec.tokenizer, codec.token_index) if healing_text else None
+        )
 
     def _pop_cancelled(self) -> list[Row]:
         rows = [
@@ -214,29 +216,34 @@ class NativeEngine:
         return rows
 
     def _find_late(self) -> list[Row]:
-        now_ms = self._clock.now_ms()
-        rows = (*self._waiting.values(), *self._running.values())
+        now_ms, rows = self._clock.now_ms(), (*self._waiting.values(), *self._running.values())
         return [row for row in rows if row.is_late(now_ms)]
 
     def _admit_waiting(self) -> None:
-        """Start waiting rows, the newest first, while there are places and slots."""
-        for request_id, row in reversed(tuple(self._waiting.items())):
-            if len(self._running) >= self._limits.max_rows:
+        """Start waiting rows in the schedule's order, while there are places and slots."""
+        for candidate in self._scheduler.candidates():
+            if self._scheduler.n_running >= self._scheduler.limits.max_rows:
                 return
+            row = self._waiting[candidate.request_id]
             if self._is_worth_waiting(row):
                 continue
             n_wanted = len(row.known_ids) + row.request.max_new_tokens
             kv = self._cache.try_acquire(
                 row.request.prompt.token_ids, min(n_wanted, self._cache.max_row_tokens)
             )
-            if kv is None:
-                continue
-            del self._waiting[request_id]
-            self._running[request_id] = row
-            row.kv = kv
-            row.n_reused_tokens = len(kv.token_ids)
-            row.generator = new_generator(row.request.sampling)
-            row.times.started_ms = self._clock.now_ms()
+            if kv is not None:
+                self._start(row, kv)
+            elif candidate.is_overdue:
+                return
+
+    def _start(self, row: Row, kv: KvRow) -> None:
+        request_id = row.request.request_id
+        self._running[request_id] = self._waiting.pop(request_id)
+        self._scheduler.start(request_id)
+        row.kv = kv
+        row.n_reused_tokens = len(kv.token_ids)
+        row.generator = new_generator(row.request.sampling)
+        row.times.started_ms = self._clock.now_ms()
 
     def _is_worth_waiting(self, row: Row) -> bool:
         """True while a running row is about to compute more of this prompt than is cached.
@@ -252,110 +259,74 @@ class NativeEngine:
             ),
             default=0,
         )
-        if n_soon < _WORTH_WAITING_TOKENS:
-            return False
-        return n_soon - self._cache.n_cached_tokens(prompt_ids) >= _WORTH_WAITING_TOKENS
+        n_least = _WORTH_WAITING_TOKENS
+        return n_soon >= n_least and n_soon - self._cache.n_cached_tokens(prompt_ids) >= n_least
 
     def _advance_running(self) -> list[Delta]:
         demands = [
-            RowDemand(request_id=request_id, n_pending_tokens=row.n_pending)
-            for request_id, row in self._running.items()
+            RowDemand(request_id, row.n_pending) for request_id, row in self._running.items()
         ]
-        shares = plan_pass(demands, self._limits.max_tokens)
+        n_decoding = sum(demand.n_pending_tokens == 1 for demand in demands)
+        shares = self._scheduler.plan(demands, self._pass_costs.n_tokens_beside(n_decoding))
         if not shares:
             return []
         rows = [self._running[share.request_id] for share in shares]
         try:
-            pieces = [_cut_piece(row, n) for row, (_, n) in zip(rows, shares, strict=True)]
+            pieces = [row.next_piece(n) for row, (_, n) in zip(rows, shares, strict=True)]
             for row, piece in zip(rows, pieces, strict=True):
                 row.count_pass(len(piece.token_ids))
             shape = [piece.shape for piece in pieces]
             started_ms = self._clock.now_ms()
             logprobs = run_pass(self._transformer, pieces)
             self._note_pass(shape, started_ms)
-            logprobs = [
-                part if row.is_in_prefill else self._mix(row, part, row.n_known_after_prompt)
-                for row, part in zip(rows, logprobs, strict=True)
-            ]
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]
-        greedy_ids = _greedy_ids(rows, logprobs)
+        likeliest = self._drawing.pick_likeliest(rows, logprobs)
         deltas = (
-            self._try_advance(row, logprobs_LV, greedy_id)
-            for row, logprobs_LV, greedy_id in zip(rows, logprobs, greedy_ids, strict=True)
+            self._try_advance(row, logprobs_LV, drawn)
+            for row, logprobs_LV, drawn in zip(rows, logprobs, likeliest, strict=True)
         )
         return [delta for delta in deltas if delta is not None]
 
     def _note_pass(self, shape: Sequence[RowShape], started_ms: float) -> None:
+        n_tokens = sum(row.n_tokens for row in shape)
+        pass_ms = self._clock.now_ms() - started_ms
+        self._pass_costs.note(n_tokens, pass_ms)
         self._work += EngineWork(
             n_passes=1,
-            n_pass_tokens=sum(row.n_tokens for row in shape),
-            pass_ms=self._clock.now_ms() - started_ms,
+            n_pass_tokens=n_tokens,
+            pass_ms=pass_ms,
             flops=self._cost.flops(shape),
             bytes_read=self._cost.bytes_read(shape),
         )
 
     def _try_advance(
-        self, row: Row, logprobs_LV: Tensor, greedy: tuple[TokenId, float] | None
+        self, row: Row, logprobs_LV: Tensor, likeliest: list[Drawn] | None
     ) -> Delta | None:
-        """The row's delta after a pass; a row whose stop rule throws fails alone."""
+        """The row's delta after a pass; a row whose stop rule or memory throws fails alone."""
         try:
-            reason = self._advance(row, logprobs_LV, greedy)
+            reason = self._advance(row, logprobs_LV, likeliest)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return self._fail(row, error, is_cache_sound=True)
         return row.progress() if reason is None else self._end(row, reason)
 
     def _advance(
-        self, row: Row, logprobs_LV: Tensor, greedy: tuple[TokenId, float] | None
+        self, row: Row, logprobs_LV: Tensor, likeliest: list[Drawn] | None
     ) -> FinishReason | None:
-        if greedy:
-            token_id, logprob = greedy
-        elif row.is_in_prefill:
+        if row.is_in_prefill:
             if len(logprobs_LV):
                 row.trial_logprobs.append(logprobs_LV)
             if row.n_pending:
                 return None
-            token_id, logprob = self._draw_first(row)
-        else:
-            token_id = TokenId(draw(logprobs_LV[0], row.request.sampling, row.generator))
-            logprob = float(logprobs_LV[0, token_id])
-        if row.is_in_prefill:
+            drawn = self._drawing.draw_first(row)
             row.times.first_token_ms = self._clock.now_ms()
-        reason = row.middle.take(token_id, logprob)
-        row.known_ids.append(token_id)
+        else:
+            drawn = likeliest[0] if likeliest else self._drawing.draw_next(row, logprobs_LV[0])
+        reason = row.middle.take(drawn.token_id, drawn.logprob)
+        row.known_ids.append(drawn.token_id)
         if reason is None and len(row.known_ids) > self._cache.max_row_tokens:
             return FinishReason.CONTEXT_FULL
         return reason
-
-    def _draw_first(self, row: Row) -> tuple[TokenId, float]:
-        logprobs_LV = self._mix(row, torch.cat(row.trial_logprobs), 0)
-        row.trial_logprobs.clear()
-        sampling = row.request.sampling
-        if row.plan is None:
-            token_id = TokenId(draw(logprobs_LV[0], sampling, row.generator))
-            return token_id, float(logprobs_LV[0, token_id])
-        drawn = draw_healed(
-            row.plan, logprobs_LV, self._sorted_token_ids(logprobs_LV), sampling, row.generator
-        )
-        row.settle_chain(drawn.n_chain_tokens)
-        return drawn.token_id, drawn.logprob
-
-    def _mix(self, row: Row, logprobs_LV: Tensor, n_first: int) -> Tensor:
-        """What network and memory say together; the first line follows `n_first` tokens."""
-        if row.memory is None:
-            return logprobs_LV
-        mixed: list[Tensor] = []
-        for index, logprobs_V in enumerate(logprobs_LV):
-            matches = row.memory.find(row.text_before(n_first + index))
-            mixed.append(blend(logprobs_V, matches, self._control_ids) if matches else logprobs_V)
-        return torch.stack(mixed)
-
-    def _sorted_token_ids(self, like: Tensor) -> Tensor:
-        if self._sorted_ids is None:
-            self._sorted_ids = torch.tensor(
-                self._codec.token_index.sorted_ids, dtype=torch.int64, device=like.device
-            )
-        return self._sorted_ids
 
     def _fail(self, row: Row, error: Exception, *, is_cache_sound: bool) -> Delta:
         # The error's own message is left out: a stop rule's may hold the user's text.
@@ -372,29 +343,7 @@ class NativeEngine:
         self._waiting.pop(request_id, None)
         self._running.pop(request_id, None)
         self._cancelled.discard(request_id)
+        self._scheduler.remove(request_id)
         if row.kv is not None:
             (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
         return row.finish(reason, self._clock.now_ms())
-
-
-def _cut_piece(row: Row, n_tokens: int) -> Piece:
-    assert row.kv is not None
-    n_computed = row.n_computed
-    return Piece(
-        row.kv,
-        row.known_ids[n_computed : n_computed + n_tokens],
-        min(row.n_silent_pending, n_tokens),
-    )
-
-
-def _greedy_ids(
-    rows: Sequence[Row], logprobs: Sequence[Tensor]
-) -> list[tuple[TokenId, float] | None]:
-    """The next token of each row that decodes greedily, all found by one reduction."""
-    is_greedy = [row.generator is None and not row.is_in_prefill for row in rows]
-    if not any(is_greedy):
-        return [None] * len(rows)
-    picked = torch.cat([part for part, greedy in zip(logprobs, is_greedy, strict=True) if greedy])
-    best = picked.max(dim=-1)
-    found = iter(zip(best.indices.tolist(), best.values.tolist(), strict=True))
-    return [next(found) if greedy else None for greedy in is_greedy]

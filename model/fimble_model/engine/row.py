@@ -15,6 +15,7 @@ from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
+from fimble_model.engine.ragged_pass import Piece
 
 __all__ = ["Row", "RowTimes"]
 
@@ -90,6 +91,13 @@ class Row:
         if not self.is_in_prefill:
             return 0
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
+
+    def next_piece(self, n_tokens: int) -> Piece:
+        """The next `n_tokens` pending tokens, for a pass."""
+        assert self.kv is not None
+        n_computed = self.n_computed
+        token_ids = self.known_ids[n_computed : n_computed + n_tokens]
+        return Piece(self.kv, token_ids, min(self.n_silent_pending, n_tokens))
 
     def count_pass(self, n_tokens: int) -> None:
         """Note that the row's next `n_tokens` pending tokens are computed."""

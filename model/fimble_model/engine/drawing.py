@@ -1,0 +1,90 @@
+"""From a pass's log-probabilities to each row's next token: mixing, healing, drawing.
+
+Owns what every row's draw has in common, and the one reduction for all that decode greedily.
+Never runs the network and never ends a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.memory_mixing import blend
+from fimble_model.engine.protocol import TokenId
+from fimble_model.engine.row import Row
+from fimble_model.engine.sampling import draw, draw_healed
+
+__all__ = ["Drawing", "Drawn"]
+
+
+class Drawn(NamedTuple):
+    """A token and its log-probability in the distribution that it was drawn from."""
+
+    token_id: TokenId
+    logprob: float
+
+
+class Drawing:
+    """A model's way to draw. Each draw depends on its own row's numbers and generator alone."""
+
+    def __init__(self, codec: FimCodec, device: torch.device) -> None:
+        self._codec = codec
+        self._device = device
+        self._sorted_ids: Tensor | None = None
+        control_ids = sorted(set(codec.tokenizer.control_ids.values()))
+        self._control_ids = torch.tensor(control_ids, device=device)
+
+    def pick_likeliest(
+        self, rows: Sequence[Row], logprobs: Sequence[Tensor]
+    ) -> list[list[Drawn] | None]:
+        """The likeliest token at every line of each row that just takes it; None for others."""
+        is_plain = [
+            row.generator is None and row.memory is None and not row.is_in_prefill for row in rows
+        ]
+        if not any(is_plain):
+            return [None] * len(rows)
+        parts = [part for part, plain in zip(logprobs, is_plain, strict=True) if plain]
+        best = (parts[0] if len(parts) == 1 else torch.cat(parts)).max(dim=-1)
+        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [
+            [Drawn(*next(found)) for _ in range(len(part))] if plain else None
+            for part, plain in zip(logprobs, is_plain, strict=True)
+        ]
+
+    def draw_next(self, row: Row, logprobs_V: Tensor) -> Drawn:
+        """The token after all that are known, once the first is."""
+        if row.memory is not None:
+            logprobs_V = self._mix(row, logprobs_V, row.n_known_after_prompt)
+        token_id = draw(logprobs_V, row.request.sampling, row.generator)
+        return Drawn(TokenId(token_id), float(logprobs_V[token_id]))
+
+    def draw_first(self, row: Row) -> Drawn:
+        """The first token, from `trial_logprobs`; settles how the healing text is spelled."""
+        logprobs_LV = torch.cat(row.trial_logprobs)
+        row.trial_logprobs.clear()
+        if row.memory is not None:
+            mixed = [self._mix(row, line_V, index) for index, line_V in enumerate(logprobs_LV)]
+            logprobs_LV = torch.stack(mixed)
+        sampling = row.request.sampling
+        if row.plan is None:
+            token_id = draw(logprobs_LV[0], sampling, row.generator)
+            return Drawn(TokenId(token_id), float(logprobs_LV[0, token_id]))
+        drawn = draw_healed(row.plan, logprobs_LV, self._all_sorted_ids(), sampling, row.generator)
+        row.settle_chain(drawn.n_chain_tokens)
+        return Drawn(drawn.token_id, drawn.logprob)
+
+    def _mix(self, row: Row, logprobs_V: Tensor, n_tokens_after_prompt: int) -> Tensor:
+        """What network and memory say together after so many tokens."""
+        assert row.memory is not None
+        matches = row.memory.find(row.text_before(n_tokens_after_prompt))
+        return blend(logprobs_V, matches, self._control_ids) if matches else logprobs_V
+
+    def _all_sorted_ids(self) -> Tensor:
+        if self._sorted_ids is None:
+            sorted_ids = self._codec.token_index.sorted_ids
+            self._sorted_ids = torch.tensor(sorted_ids, dtype=torch.int64, device=self._device)
+        return self._sorted_ids
