@@ -1,15 +1,16 @@
-"""Small byte-level tokenizers, trained in place, in the two styles that our models use.
+"""Small tokenizers, trained in place, in the three styles that models use.
 
 The Qwen style attaches one blank to the word after it; the Fimble style makes one token of a
-line end and the indentation after it.
+line end and the indentation after it; the Llama style is SentencePiece's, with marked blanks.
 """
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import tokenizers
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 __all__ = ["CONTROL_STRINGS", "STYLES", "TRAINING_TEXT", "build_tokenizer_json"]
 
@@ -29,7 +30,7 @@ _PATTERNS = {
     ),
     "fimble": r"\r?\n[ \t]*| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|[ \t]+(?!\S)|\s+",
 }
-STYLES = tuple(_PATTERNS)
+STYLES = (*_PATTERNS, "llama")
 
 TRAINING_TEXT = '''\
 class Account:
@@ -79,6 +80,8 @@ def describe(accounts, return_text=True, returned=None):
 @cache
 def build_tokenizer_json(style: str, vocabulary_size: int = 512) -> str:
     """The text of a tokenizer.json in a style of `STYLES`; the same one at every call."""
+    if style == "llama":
+        return _build_marked(vocabulary_size)
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -95,3 +98,28 @@ def build_tokenizer_json(style: str, vocabulary_size: int = 512) -> str:
     )
     tokenizer.train_from_iterator([TRAINING_TEXT], trainer)
     return tokenizer.to_str()
+
+
+def _build_marked(vocabulary_size: int) -> str:
+    """As converted from SentencePiece: a blank is put before the text, bytes have tokens."""
+    byte_tokens = [f"<0x{value:02X}>" for value in range(256)]
+    tokenizer = tokenizers.Tokenizer(models.BPE(byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    # For the training alone: merges stay inside words, as SentencePiece's do.
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(
+        tokenizers.Regex(r"▁*[^▁\n]+|▁+|\n+"), "isolated"
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[*CONTROL_STRINGS, *byte_tokens],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([TRAINING_TEXT], trainer)
+    parsed = json.loads(tokenizer.to_str())
+    parsed["pre_tokenizer"] = None
+    parsed["added_tokens"] = [
+        token for token in parsed["added_tokens"] if token["content"] in CONTROL_STRINGS
+    ]
+    return json.dumps(parsed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -15,11 +16,12 @@ import tokenizers
 
 from fimble_model.engine.protocol import TokenId
 from fimble_model.errors import CheckpointError
+from fimble_model.text import metaspace
 from fimble_model.text.byte_alphabet import CHARACTER_OF_BYTE, try_token_bytes
 
 __all__ = ["EncodedText", "Tokenizer", "load_tokenizer", "parse_tokenizer"]
 
-_TO_DO = "Use a checkpoint with a byte-level BPE tokenizer.json (Qwen, StarCoder, Fimble, ...)."
+_TO_DO = "Use a checkpoint whose tokenizer.json is a BPE over bytes (Qwen, StarCoder, Llama, ...)."
 
 
 class EncodedText(NamedTuple):
@@ -34,10 +36,11 @@ class EncodedText(NamedTuple):
 
 
 class Tokenizer:
-    """A byte-level BPE without its control tokens, and the control tokens beside it.
+    """A BPE over bytes without its control tokens, and the control tokens beside it.
 
     Keeps the invariant that `encode` yields ids with bytes only, never a control token's, and
-    that joining those bytes gives the text back.
+    that joining those bytes gives the text back. `blank_mark` is the character that the
+    vocabulary writes blanks with, where it has one.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class Tokenizer:
         plain: tokenizers.Tokenizer,
         bytes_of_id: Mapping[TokenId, bytes],
         control_ids: Mapping[str, TokenId],
+        blank_mark: str | None = None,
     ) -> None:
         self._plain = plain
+        self._blank_mark = blank_mark
         self.control_ids = control_ids
         self.n_ids = 1 + max((*bytes_of_id, *control_ids.values()))
         # Ids without bytes are control tokens, or holes in the vocabulary.
@@ -56,10 +61,28 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[TokenId]:
         """Plain token ids of any text; lone surrogates become U+FFFD."""
-        return cast(list[TokenId], self._encoding(text).ids)
+        return self.encode_words(text).token_ids
 
     def encode_words(self, text: str) -> EncodedText:
         """Token ids of any text, and where its last word begins."""
+        if self._blank_mark is None or self._blank_mark not in text:
+            return self._encode_run(text)
+        # The mark itself, in a text, is none: its bytes say so.
+        token_ids: list[TokenId] = []
+        *runs, last = text.split(self._blank_mark)
+        for run in runs:
+            token_ids += self._encode_run(run).token_ids + self._mark_ids
+        encoded = self._encode_run(last)
+        n_last = encoded.n_last_word_tokens or len(self._mark_ids)
+        return EncodedText(token_ids + encoded.token_ids, n_last)
+
+    @cached_property
+    def _mark_ids(self) -> list[TokenId]:
+        assert self._blank_mark is not None, "asked where there is a mark"
+        single = {written: TokenId(index) for index, written in enumerate(self.token_bytes)}
+        return [single[bytes((byte,))] for byte in self._blank_mark.encode()]
+
+    def _encode_run(self, text: str) -> EncodedText:
         encoding = self._encoding(text)
         words = encoding.word_ids
         n_last = 0
@@ -71,8 +94,10 @@ class Tokenizer:
         """Like `encode_words`, for a text before which something stands.
 
         At its very start a text may be split in another way. A digit before it joins nothing
-        but further digits.
+        but further digits. Where blanks are marked, nothing is special about the start.
         """
+        if self._blank_mark is not None:
+            return self.encode_words(text)
         encoded = self.encode_words("1" + text)
         if encoded.token_ids and self.token_bytes[encoded.token_ids[0]] == b"1":
             n_last = min(encoded.n_last_word_tokens, len(encoded.token_ids) - 1)
@@ -117,14 +142,19 @@ def parse_tokenizer(written: str) -> Tokenizer:
     try:
         parsed: dict[str, Any] = json.loads(written)
         added: list[dict[str, Any]] = parsed.get("added_tokens") or []
+        marks_blanks = metaspace.is_metaspace(parsed)
+        is_blank = metaspace.is_blank if marks_blanks else str.isspace
         control_ids = {
             str(token["content"]): TokenId(int(token["id"]))
             for token in added
-            if not str(token["content"]).isspace()
+            if not is_blank(str(token["content"]))
         }
-        blanks = [token for token in added if str(token["content"]).isspace()]
-        _refuse_other_kinds(parsed)
+        # Where blanks are marked, runs of them are pieces as others are, and merges lead to them.
+        blanks = [] if marks_blanks else [token for token in added if is_blank(token["content"])]
+        _refuse_other_kinds(parsed, marks_blanks=marks_blanks)
         _strip_controls(parsed, control_ids, blanks)
+        if marks_blanks:
+            metaspace.keep_to_text(parsed)
         plain = tokenizers.Tokenizer.from_str(json.dumps(parsed))
         vocabulary: dict[str, int] = parsed["model"]["vocab"]
     except CheckpointError:
@@ -135,18 +165,23 @@ def parse_tokenizer(written: str) -> Tokenizer:
             found=f"{type(error).__name__} while reading it",
             to_do="Fetch or export the model again.",
         ) from error
-    bytes_of_id = _build_bytes_of_id(vocabulary, blanks, set(control_ids.values()))
-    tokenizer = Tokenizer(plain, bytes_of_id, control_ids)
+    if marks_blanks:
+        bytes_of_id = metaspace.read_bytes_of_id(vocabulary, control_ids.values())
+        tokenizer = Tokenizer(plain, bytes_of_id, control_ids, metaspace.BLANK_MARK)
+    else:
+        bytes_of_id = _build_bytes_of_id(vocabulary, blanks, set(control_ids.values()))
+        tokenizer = Tokenizer(plain, bytes_of_id, control_ids)
     _verify(tokenizer)
     return tokenizer
 
 
-def _refuse_other_kinds(parsed: Mapping[str, Any]) -> None:
+def _refuse_other_kinds(parsed: Mapping[str, Any], *, marks_blanks: bool) -> None:
     model = parsed["model"]
     kind = model.get("type") or "BPE"
-    if kind != "BPE" or "ByteLevel" not in json.dumps(parsed.get("pre_tokenizer")):
+    is_byte_level = "ByteLevel" in json.dumps(parsed.get("pre_tokenizer"))
+    if kind != "BPE" or not (is_byte_level or marks_blanks):
         raise CheckpointError(
-            expected="a byte-level BPE tokenizer",
+            expected="a BPE tokenizer over bytes",
             found=f"a {kind} tokenizer" + (" without byte level" if kind == "BPE" else ""),
             to_do=_TO_DO,
         )
@@ -178,7 +213,7 @@ def _strip_controls(
     }
     # An added token keeps its id only where the vocabulary names it too.
     model["vocab"] |= {token["content"]: token["id"] for token in blanks}
-    pre_tokenizer = parsed["pre_tokenizer"]
+    pre_tokenizer = parsed["pre_tokenizer"] or {"type": "none"}
     for step in (pre_tokenizer, *pre_tokenizer.get("pretokenizers", ())):
         if step["type"] == "ByteLevel":
             step["add_prefix_space"] = False

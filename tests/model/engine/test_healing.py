@@ -73,7 +73,8 @@ def test_healing_takes_back_little_and_loses_nothing(style: str, text: str) -> N
 @pytest.mark.parametrize("style", STYLES)
 def test_half_a_word_is_taken_back_whole(style: str) -> None:
     healed = _heal("    retu", TOKENIZERS[style], INDICES[style])
-    assert healed.healing_text == " retu"
+    # Where blanks are marked, which of them join the word is known when the word is whole.
+    assert healed.healing_text == ("    retu" if style == "llama" else " retu")
     plan = plan_healing(" retu", TOKENIZERS[style], INDICES[style])
     assert {b" return", b" returned"} & _covering(plan, 0, style)
 

@@ -7,12 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fimble_model.errors import CheckpointError
 from fimble_model.text.tokenizer import Tokenizer, load_tokenizer, parse_tokenizer
-from fimble_testing.tiny_tokenizers import CONTROL_STRINGS, STYLES, build_tokenizer_json
+from fimble_testing.tiny_tokenizers import (
+    CONTROL_STRINGS,
+    STYLES,
+    TRAINING_TEXT,
+    build_tokenizer_json,
+)
 
 TOKENIZERS = {style: parse_tokenizer(build_tokenizer_json(style)) for style in STYLES}
 
@@ -121,3 +127,34 @@ def test_an_unfit_tokenizer_is_refused(written: str) -> None:
 def test_a_missing_tokenizer_is_refused(tmp_path: Any) -> None:
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
         load_tokenizer(tmp_path)
+
+
+def test_marked_blanks_give_the_ids_that_the_publishers_own_file_gives() -> None:
+    """Splitting a text into words, and leaving out the blank before it, changes nothing else."""
+    written = build_tokenizer_json("llama")
+    theirs = tokenizers.Tokenizer.from_str(written)
+    ours = parse_tokenizer(written)
+    for line in TRAINING_TEXT.split("\n\n"):
+        assert ours.encode(" " + line) == theirs.encode(line, add_special_tokens=False).ids
+
+
+def test_the_mark_of_a_blank_is_a_character_as_any_other() -> None:
+    tokenizer = TOKENIZERS["llama"]
+    for text in ("▁", "a▁ b", "▁▁x▁", " ▁ "):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.encode("▁") != tokenizer.encode(" ")
+
+
+def test_a_piece_across_words_is_still_found() -> None:
+    """A vocabulary may hold what SentencePiece would not: then nothing is split before merging."""
+
+    def join(parsed: dict[str, Any]) -> None:
+        vocabulary, merges = parsed["model"]["vocab"], parsed["model"]["merges"]
+        vocabulary["a▁"] = len(vocabulary)
+        merges.insert(0, ["a", "▁"])
+
+    parsed = json.loads(build_tokenizer_json("llama"))
+    join(parsed)
+    tokenizer = parse_tokenizer(json.dumps(parsed))
+    assert parsed["model"]["vocab"]["a▁"] in tokenizer.encode("xa y")
+    assert tokenizer.decode(tokenizer.encode("xa y")) == "xa y"
