@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fimble_eval.cli_benchmarks import add_benchmarks
 from fimble_eval.mode_verbs import judge_cases
 from fimble_eval.replay.verb import replay_folder
 from fimble_server.errors import FimbleError
@@ -26,6 +27,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+add_benchmarks(app)
 
 
 def main() -> None:

@@ -65,9 +65,10 @@ class Limits:
 class Program:
     """Files by name, and the commands to be run in their folder, each after the one before.
 
-    It has passed where the last command exits with `success_code` and all before it with 0. A
-    code that nobody exits with by chance tells a program that came to its end from one that
-    left early. `visible` folders can be read though they lie in the hidden home folder.
+    It has passed where the last command exits with `success_code` and all before it with 0, and
+    `success_text` stands in the output. A code that nobody exits with by chance, or a text that
+    is written at the end, tells a program that came to its end from one that left early.
+    `visible` folders can be read though they lie in the hidden home folder.
     """
 
     files: Mapping[str, str] = field(repr=False)
@@ -75,6 +76,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     visible: tuple[Path, ...] = ()
     success_code: int = 0
+    success_text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +191,10 @@ def _judge(program: Program, report: bytes, broken: Verdict | None, output: byte
             to_do="Allow user namespaces, or run it in a machine or container that has them.",
         )
     step_index, exit_code = int(found["step"]), int(found["code"])
-    is_last = step_index == len(program.steps) - 1
+    is_success = exit_code == program.success_code and program.success_text in text
+    has_passed = is_success and step_index == len(program.steps) - 1
     return Outcome(
-        verdict=Verdict.PASSED if is_last and exit_code == program.success_code else Verdict.FAILED,
+        verdict=Verdict.PASSED if has_passed else Verdict.FAILED,
         step_index=step_index,
         exit_code=exit_code,
         output=text,

@@ -19,6 +19,7 @@ from fimble_model.engine.drawing import Drawing, Drawn
 from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.kv_cache import KvCache, KvRow
 from fimble_model.engine.memories import Memories
+from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.pass_costs import PassCosts
 from fimble_model.engine.prefix import n_common_tokens
@@ -179,6 +180,10 @@ class NativeEngine:
         with torch.inference_mode():
             piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
             return run_pass(self._transformer, [piece])[0]
+
+    def memory_of(self, scope: str) -> MemoryView:
+        """What a row of this scope would copy from, as it is now; for measuring."""
+        return MemoryView() if self._memories is None else self._memories.view(scope)
 
     def step(self) -> list[Delta]:
         """Advance every row by at most one pass. Never raises for a single row's fault."""

@@ -1,0 +1,1 @@
+"""Public benchmarks, scored by running their tests."""

@@ -1,0 +1,1 @@
+"""The models under measurement, and the simple answers that any model must beat."""
