@@ -80,7 +80,7 @@ async def _serve(
     )
     house = SessionHouse(
         host=host,
-        build_completer=lambda: Completer(port=thread, clock=clock),
+        build_completer=lambda: Completer(port=thread, clock=clock, looks_ahead=True),
         layers=layers,
         clock=clock,
         watch=watch,

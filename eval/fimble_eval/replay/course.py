@@ -88,7 +88,7 @@ def _desk(engine: Engine, course: Course, clock: SimulatedClock) -> Desk:
     )
     parts = course.without.intersection(COMPLETER_PARTS)
     return Desk(
-        completer=Completer(port=port, clock=clock, without=parts),
+        completer=Completer(port=port, clock=clock, looks_ahead=True, without=parts),
         port=port,
         clock=clock,
         person=Person(seed=course.seed, policy=course.policy),

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Callable
 
 from fimble_model.engine.protocol import Engine, ModelInfo
-from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.engine_port import Generation, Job, may_begin, replaces
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 
@@ -54,7 +54,7 @@ class SimulatedPort:
         self._change = change or (lambda job: job)
         self._clock = clock
         self._ms_per_pass = ms_per_pass
-        self._jobs = EngineJobs(engine=engine, clock=clock, settle=_settle)
+        self._jobs = EngineJobs(engine=engine, clock=clock, settle=_settle, tell=_tell)
         self._numbers = itertools.count(1)
         self._newest: dict[str, Ticket] = {}
 
@@ -69,17 +69,20 @@ class SimulatedPort:
         return self._jobs.has_work
 
     async def generate(self, job: Job) -> Generation | None:
-        """Run a job to its end. None when a newer job of its owner replaced it."""
+        """Run a job to its end. None when a newer job replaced it."""
         ticket = Ticket(
             number=next(self._numbers),
             job=self._change(job),
             future=asyncio.get_running_loop().create_future(),
             handed_in_ms=self._clock.now_ms(),
         )
-        older = self._newest.get(job.owner)
-        if older is not None:
-            older.dropped = True
-            _settle(older, None)
+        if not may_begin(job, [older.job for older in self._newest.values()]):
+            return None
+        for older in tuple(self._newest.values()):
+            if replaces(job, older.job):
+                older.dropped = True
+                _settle(older, None)
+                del self._newest[older.job.owner]
         self._newest[job.owner] = ticket
         self._jobs.start(ticket)
         try:
@@ -112,6 +115,11 @@ async def work_until(
             port.step()
         else:
             clock.advance_to(at_ms)
+
+
+def _tell(ticket: Ticket, texts: tuple[str, ...]) -> None:
+    if ticket.job.on_progress is not None and not ticket.future.done():
+        ticket.job.on_progress(texts)
 
 
 def _settle(ticket: Ticket, outcome: Outcome) -> None:

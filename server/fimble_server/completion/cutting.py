@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from fimble_model.engine.protocol import FinishReason
 from fimble_server.completion.looping import find_loop
 from fimble_server.completion.page import Page
-from fimble_server.completion.parts import Parts
+from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
 from fimble_server.document.languages import BlockKind
 
 __all__ = ["CUTS", "Material", "cut_middle"]
 
-_NO_PARTS: Parts = frozenset()
 _MIN_TELLING_CHARS = 4
 _MAX_LINES_BELOW = 12
 _LEAST_COPIED_LINES = 6  # guessed: shorter boilerplate may be wanted once more
@@ -52,7 +51,7 @@ class Material:
 Cut = Callable[[str, Material], int]
 
 
-def cut_middle(middle: str, material: Material, without: Parts = _NO_PARTS) -> str:
+def cut_middle(middle: str, material: Material, without: Parts = NO_PARTS) -> str:
     """The beginning of the middle that is left after the cuts, in their order."""
     for name, cut in CUTS.items():
         if name not in without:

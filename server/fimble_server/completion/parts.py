@@ -5,12 +5,16 @@ Owns their names. Users never see them: a part that helps is always in, one that
 
 from __future__ import annotations
 
-__all__ = ["COMPLETER_PARTS", "Parts"]
+__all__ = ["COMPLETER_PARTS", "NO_PARTS", "Parts"]
 
 Parts = frozenset[str]
+NO_PARTS: Parts = frozenset()
 
 COMPLETER_PARTS: tuple[str, ...] = (
     "reuse",
+    "join",
+    "ahead",
+    "refusals",
     "sure-beginning",
     "fit-to-right",
     "unfit-characters",

@@ -16,13 +16,12 @@ from fimble_server.completion.answer import Hidden
 from fimble_server.completion.cutting import Material, cut_middle
 from fimble_server.completion.overlap import Fitted, fit_to_right, is_only_closers
 from fimble_server.completion.page import Page, with_line_feeds
-from fimble_server.completion.parts import Parts
+from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Mode, Plan
 from fimble_server.completion.sure_beginning import sure_beginning
 
 __all__ = ["HIDINGS", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
-_NO_PARTS: Parts = frozenset()
 _MIN_TELLING_CHARS = 3
 
 
@@ -44,7 +43,7 @@ class Drafts:
 
 
 def process(
-    finishes: Sequence[Finish], page: Page, plan: Plan, without: Parts = _NO_PARTS
+    finishes: Sequence[Finish], page: Page, plan: Plan, without: Parts = NO_PARTS
 ) -> Drafts:
     """All candidates of one request, without the steps of these names."""
     shown: list[Draft] = []
@@ -61,7 +60,7 @@ def process(
 
 
 def process_finish(
-    finish: Finish, page: Page, plan: Plan, without: Parts = _NO_PARTS
+    finish: Finish, page: Page, plan: Plan, without: Parts = NO_PARTS
 ) -> Draft | Hidden:
     """One candidate: what may be shown of it, or why nothing is."""
     if finish.reason is FinishReason.FAILED:

@@ -1,8 +1,8 @@
 """The engine thread's desk: which job has which rows, which end early, which are done.
 
 Owns the rows of every job that runs. Lives on the engine's thread and talks to it alone; how
-a result reaches the event loop is the caller's `settle`. Never blocks and never raises for a
-job's fault: each job is settled exactly once.
+a result reaches the event loop is the caller's `settle`, and a row's text so far its `tell`.
+Never blocks and never raises for a job's fault: each job is settled exactly once.
 """
 
 from __future__ import annotations
@@ -55,10 +55,15 @@ class _RunningJob:
     ticket: Ticket
     row_ids: tuple[RequestId, ...]
     finishes: dict[RequestId, Finish] = field(default_factory=dict)
+    texts: dict[RequestId, str] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
         return len(self.finishes) == len(self.row_ids)
+
+
+def _tell_nobody(ticket: Ticket, texts: tuple[str, ...]) -> None:
+    del ticket, texts
 
 
 class EngineJobs:
@@ -73,11 +78,13 @@ class EngineJobs:
         engine: Engine,
         clock: Clock,
         settle: Callable[[Ticket, Outcome], None],
+        tell: Callable[[Ticket, tuple[str, ...]], None] = _tell_nobody,
         watch: Watch | None = None,
     ) -> None:
         self._engine = engine
         self._watch = watch
         self._settle = settle
+        self._tell = tell
         self._started_ms = clock.now_ms()
         self._running: dict[int, _RunningJob] = {}
         self._job_of_row: dict[RequestId, _RunningJob] = {}
@@ -185,7 +192,13 @@ class EngineJobs:
         if self._watch is not None and delta.finish is not None:
             self._watch.take_row(delta.finish)
         running = self._job_of_row.get(delta.request_id)
-        if running is None or delta.finish is None:
+        if running is None:
+            return
+        if delta.text and running.ticket.job.on_progress is not None:
+            texts = running.texts
+            texts[delta.request_id] = texts.get(delta.request_id, "") + delta.text
+            self._tell(running.ticket, tuple(texts.get(row_id, "") for row_id in running.row_ids))
+        if delta.finish is None:
             return
         running.finishes[delta.request_id] = delta.finish
         if running.is_done:

@@ -87,6 +87,7 @@ class EngineRunner:
         clock: Clock,
         settle: Callable[[Ticket, Outcome], None],
         report: Callable[[EngineStatus], None],
+        tell: Callable[[Ticket, tuple[str, ...]], None],
         watch: Watch | None = None,
     ) -> None:
         self._watch = watch
@@ -94,6 +95,7 @@ class EngineRunner:
         self._clock = clock
         self._settle = settle
         self._report = report
+        self._tell = tell
         # Replaced as wholes, on the engine's thread; read from any.
         self.work, self.holdings = EngineWork(), EngineHoldings()
         self._work_before = EngineWork()  # Of engines that were let go.
@@ -187,7 +189,11 @@ class EngineRunner:
             self._fail(_load_fault(error), waiting)
         else:
             self._jobs = EngineJobs(
-                engine=engine, clock=self._clock, settle=self._settle, watch=self._watch
+                engine=engine,
+                clock=self._clock,
+                settle=self._settle,
+                tell=self._tell,
+                watch=self._watch,
             )
             self._look()
             _log_ready(engine.model, self._clock.now_ms() - started_ms)

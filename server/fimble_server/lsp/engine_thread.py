@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 
 from fimble_model.engine.protocol import Clock, EngineHoldings, EngineWork, ModelInfo
-from fimble_server.completion.engine_port import Generation, Job
+from fimble_server.completion.engine_port import Generation, Job, may_begin, replaces
 from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_jobs import Outcome, Ticket
@@ -101,6 +101,7 @@ class EngineThread:
                 clock=self._clock,
                 settle=lambda ticket, outcome: self._on_loop(_settle, ticket, outcome),
                 report=lambda status: self._on_loop(self._set_status, status),
+                tell=lambda ticket, texts: self._on_loop(_tell, ticket, texts),
                 watch=self._watch,
             )
             # A daemon, so that a model that hangs while loading cannot keep the process alive.
@@ -120,7 +121,7 @@ class EngineThread:
         return stop
 
     async def generate(self, job: Job) -> Generation | None:
-        """Run a job to its end. None when a newer job of its owner replaced it.
+        """Run a job to its end. None when a newer job replaced it.
 
         The deadline counts from now, or from the end of loading where that comes later.
         """
@@ -132,9 +133,12 @@ class EngineThread:
             future=self._loop.create_future(),
             handed_in_ms=self._clock.now_ms(),
         )
-        older = self._newest.get(job.owner)
-        if older is not None:
-            self._drop(older)
+        if not may_begin(job, [older.job for older in self._newest.values()]):
+            return None
+        for older in tuple(self._newest.values()):
+            if replaces(job, older.job):
+                self._drop(older)
+                del self._newest[older.job.owner]
         self._newest[job.owner] = ticket
         self._commands.put(ticket)
         try:
@@ -183,6 +187,12 @@ class EngineThread:
             self._loop.call_soon_threadsafe(callback, *arguments)
         except RuntimeError:
             log.debug("the event loop is closed; a late word of the engine is dropped")
+
+
+def _tell(ticket: Ticket, texts: tuple[str, ...]) -> None:
+    """Say what a job has written so far, unless it is nobody's any more."""
+    if ticket.job.on_progress is not None and not ticket.future.done():
+        ticket.job.on_progress(texts)
 
 
 def _settle(ticket: Ticket, outcome: Outcome) -> None:

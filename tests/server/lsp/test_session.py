@@ -317,7 +317,7 @@ async def test_explain_says_how_the_last_request_of_a_file_ended(
     explained = await client.request("fimble/explain", asked)
     assert explained["rule"] == "scripted"
     assert explained["hidden"] == [{"text": "hidden", "reason": "not sure enough"}]
-    assert explained["tokens"] == {"prompt": 8, "reused": 4, "generated": 2}
+    assert explained["tokens"].items() >= {"prompt": 8, "reused": 4, "generated": 2}.items()
 
 
 async def test_the_dials_reach_the_next_request(

@@ -1,0 +1,107 @@
+"""From what the engine gave to the answer: suggestions in the buffer's terms, and what they cost.
+
+Owns the making of answers. Pure but for the numbers it gives to suggestions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fimble_model.engine.protocol import Finish, FinishReason, ModelInfo
+from fimble_server.completion.answer import (
+    Answer,
+    ContextPiece,
+    Hidden,
+    Suggestion,
+    Timing,
+    TokenCounts,
+)
+from fimble_server.completion.engine_port import Generation
+from fimble_server.completion.page import Page
+from fimble_server.completion.parts import Parts
+from fimble_server.completion.plan import Plan
+from fimble_server.completion.postprocess import Draft, process
+from fimble_server.completion.stream import Stream
+
+__all__ = ["answer_of", "empty_answer", "has_run_out_of_time", "is_worth_remembering"]
+
+
+def answer_of(
+    generation: Generation, stream: Stream, *, without: Parts, new_id: Callable[[], str]
+) -> Answer:
+    """The answer to what the stream was asked."""
+    page, plan = stream.page, stream.plan
+    drafts = process(generation.finishes, page, plan, without)
+    tokens = _count_tokens(generation.finishes)
+    piece = ContextPiece(source="buffer", path=stream.snapshot.path, n_tokens=tokens.prompt)
+    return Answer(
+        plan=plan,
+        suggestions=tuple(_suggestion_of(draft, page, new_id()) for draft in drafts.shown),
+        hidden=drafts.hidden,
+        source="model",
+        tokens=tokens,
+        timing=_time_of(generation.finishes),
+        model=generation.model,
+        context=(piece,),
+    )
+
+
+def _suggestion_of(draft: Draft, page: Page, suggestion_id: str) -> Suggestion:
+    """The draft in the buffer's own offsets and line ends."""
+    return Suggestion(
+        suggestion_id=suggestion_id,
+        text=(page.selected + draft.text).replace("\n", page.line_break),
+        start=page.buffer_start,
+        end=page.buffer_cursor + draft.n_overwritten_chars,
+        confidence=draft.confidence,
+    )
+
+
+def has_run_out_of_time(generation: Generation) -> bool:
+    """True for a single row that had begun to write."""
+    finishes = generation.finishes
+    is_late = len(finishes) == 1 and finishes[0].reason is FinishReason.DEADLINE
+    return is_late and bool(finishes[0].text)
+
+
+def empty_answer(plan: Plan, model: ModelInfo | None) -> Answer:
+    """Nothing is wanted here."""
+    return Answer(
+        plan=plan,
+        suggestions=(),
+        hidden=(Hidden(text="", reason=f"not wanted here ({plan.rule})"),),
+        source="none",
+        tokens=TokenCounts(),
+        timing=Timing(),
+        model=model,
+    )
+
+
+def is_worth_remembering(answer: Answer, generation: Generation) -> bool:
+    """An empty answer counts only where the model ended by itself: it may do better next time."""
+    if answer.suggestions:
+        return True
+    lame = (FinishReason.FAILED, FinishReason.CANCELLED, FinishReason.DEADLINE)
+    return all(finish.reason not in lame for finish in generation.finishes)
+
+
+def _count_tokens(finishes: tuple[Finish, ...]) -> TokenCounts:
+    """The prompt counts once: candidates share it."""
+    if not finishes:
+        return TokenCounts()
+    return TokenCounts(
+        prompt=finishes[0].n_prompt_tokens,
+        reused=finishes[0].n_reused_tokens,
+        generated=sum(len(finish.tokens) for finish in finishes),
+        drafted=sum(finish.n_drafted_tokens for finish in finishes),
+        accepted=sum(finish.n_accepted_tokens for finish in finishes),
+    )
+
+
+def _time_of(finishes: tuple[Finish, ...]) -> Timing:
+    """Rows run side by side: the slowest of each part tells."""
+    return Timing(
+        queue_ms=max((finish.queue_ms for finish in finishes), default=0.0),
+        prefill_ms=max((finish.prefill_ms for finish in finishes), default=0.0),
+        decode_ms=max((finish.decode_ms for finish in finishes), default=0.0),
+    )

@@ -1,0 +1,52 @@
+"""From a plan to the engine's job: the closure that lays out the prompt where the engine runs.
+
+Owns an owner's last layout, and what a job that is ahead must not leave behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fimble_model.engine.protocol import ModelInfo, Request, TextCodec
+from fimble_server.completion.engine_port import Job
+from fimble_server.completion.page import Page
+from fimble_server.completion.plan import Plan
+from fimble_server.completion.project_texts import gather_texts
+from fimble_server.completion.prompt import (
+    PromptLayout,
+    build_requests,
+    lay_out,
+    plan_budget,
+)
+from fimble_server.completion.snapshot import Snapshot
+
+__all__ = ["PromptDesk", "job_for"]
+
+
+@dataclass(slots=True)
+class PromptDesk:
+    """The last layout of one owner. Read and written where the engine runs, and only there."""
+
+    layout: PromptLayout | None = None
+
+
+def job_for(snapshot: Snapshot, page: Page, plan: Plan, desk: PromptDesk, *, is_ahead: bool) -> Job:
+    """What is ahead leaves no trace: neither its text in the memory nor its window on the desk."""
+    texts = gather_texts(snapshot, page)
+    scope = None if texts is None else texts.scope
+
+    def build(codec: TextCodec, model: ModelInfo) -> tuple[Request, ...]:
+        budget = plan_budget(model, plan)
+        laid_out = lay_out(page, desk.layout, budget, codec)
+        if not is_ahead:
+            desk.layout = laid_out.layout
+        return build_requests(laid_out, plan, budget, scope)
+
+    return Job(
+        owner=f"{snapshot.owner} ahead" if is_ahead else snapshot.owner,
+        client=snapshot.client,
+        build=build,
+        deadline_ms=plan.deadline_ms,
+        texts=None if is_ahead else texts,
+        is_ahead=is_ahead,
+    )
