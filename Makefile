@@ -7,7 +7,10 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constra
 # Cursors of an unfinished file: in expressions, a condition, a loop, an empty body, a with statement.
 TOUR := $(addprefix examples/shop.py:,17:74 21:74 34:37 37:24 49:39 53:9 58:21 63:21)
 
-.PHONY: demo test check format latency vscode-check vscode-package clean
+# Installing builds these where there is a C compiler.
+NATIVE := $(wildcard model/fimble_model/network/native/*.[ch]) hatch_build.py
+
+.PHONY: demo test check format latency kernels vscode-check vscode-package clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
 	@$(BIN)/fimble complete $(TOUR)
@@ -26,6 +29,9 @@ check: $(VENV)/dev.installed test  ## format, lint, types, import contracts, tes
 latency: $(VENV)/test.installed  ## milliseconds per keystroke, over stdio
 	$(BIN)/fimble-eval latency
 
+kernels: $(VENV)/bin/python  ## the native kernels, after a change to their sources
+	$(BIN)/python model/fimble_model/network/native/build.py
+
 vscode-check: $(VENV)/test.installed  ## VS Code's extension: checks, package, real editor
 	tests/e2e/vscode/check.sh
 
@@ -41,17 +47,17 @@ $(VENV)/bin/python:
 	  || { echo "Fimble needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/run.installed: pyproject.toml constraints.txt $(NATIVE) | $(VENV)/bin/python
 	@echo "Installing Fimble into $(VENV) (torch is large: a few minutes the first time)"
 	$(PIP_INSTALL) -e .
 	@touch $@
 
-$(VENV)/test.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/test.installed: pyproject.toml constraints.txt $(NATIVE) | $(VENV)/bin/python
 	@echo "Installing Fimble and its test extra into $(VENV)"
 	$(PIP_INSTALL) -e '.[test]'
 	@touch $@
 
-$(VENV)/dev.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/dev.installed: pyproject.toml constraints.txt $(NATIVE) | $(VENV)/bin/python
 	@echo "Installing Fimble and its dev extra into $(VENV)"
 	$(PIP_INSTALL) -e '.[dev]'
 	@touch $@ $(VENV)/test.installed

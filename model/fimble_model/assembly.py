@@ -56,6 +56,7 @@ def assemble_engine(
         vocabulary_size=config.vocabulary_size,
         fim_family=fim_format.family,
         fim_orders=tuple(order.value for order in fim_format.orders),
+        kernels="torch" if transformer.native is None else transformer.native.kernels_name,
     )
     return NativeEngine(
         transformer=transformer,

@@ -176,10 +176,14 @@ class NativeEngine:
     def score(self, prompt: Prompt, token_ids: Sequence[TokenId]) -> Tensor:
         """The network's own `logprobs_LV` where each of some tokens follows; for measuring."""
         all_ids = [*prompt.token_ids, *token_ids]
-        row = KvRow(self._cache.layout, self._cache.layout.capacity_for(len(all_ids)))
-        with torch.inference_mode():
-            piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
-            return run_pass(self._transformer, [piece])[0]
+        row = self._cache.try_acquire((), len(all_ids))
+        assert row is not None, "measuring needs room beside the running rows"
+        try:
+            with torch.inference_mode():
+                piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
+                return run_pass(self._transformer, self._cache.pool, [piece])[0]
+        finally:
+            self._cache.discard(row)
 
     def memory_of(self, scope: str) -> MemoryView:
         """What a row of this scope would copy from, as it is now; for measuring."""
@@ -282,7 +286,7 @@ class NativeEngine:
                 row.count_pass(len(piece.token_ids))
             shape = [piece.shape for piece in pieces]
             started_ms = self._clock.now_ms()
-            logprobs = run_pass(self._transformer, pieces)
+            logprobs = run_pass(self._transformer, self._cache.pool, pieces)
             self._note_pass(shape, started_ms)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]

@@ -1,37 +1,29 @@
 """Keys and values of every row, kept after the row ends so that the next prompt can use them.
 
-Owns the buffers, the byte budget and what is dropped first. Slots are matched by token ids
-alone: a slot is reused only where it and all before it hold the same tokens. Never runs the
-network and never decides which row runs.
+Owns the pool of pages in memory and its byte budget; who holds which page, and what is dropped
+first, is `paging`'s. Never runs the network and never decides which row runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import mmap
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fimble_model.engine.prefix import is_worth_moving, n_common_tokens
-from fimble_model.engine.protocol import TokenId
-from fimble_model.network.tiles import BLOCK_SLOTS
+from fimble_model.engine.paging import PAGE_SLOTS, PagedRow, PagedRows
 
-__all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvRow"]
+__all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvPool", "KvRow"]
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
-_LEAST_CAPACITY_TOKENS = 256
 
-
-def _whole_blocks(n_tokens: int) -> int:
-    """At least `n_tokens` slots, in the blocks that `attend_cached` reads."""
-    return -(-n_tokens // BLOCK_SLOTS) * BLOCK_SLOTS
+KvRow = PagedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KvLayout:
-    """The shape of one row's buffer. `max_tokens` is the model's context."""
+    """The shape of a slot. `max_tokens` is the model's context."""
 
     n_layers: int
     n_key_heads: int
@@ -46,142 +38,78 @@ class KvLayout:
         n_numbers = 2 * self.n_layers * self.n_key_heads * self.head_size
         return n_numbers * torch.empty((), dtype=self.dtype).element_size()
 
-    def capacity_for(self, n_tokens: int) -> int:
-        """Slots to allocate: a quarter more than asked, so that a growing row is copied seldom."""
-        assert n_tokens <= self.max_tokens, "a row longer than the context"
-        wanted = max(_LEAST_CAPACITY_TOKENS, n_tokens + n_tokens // 4)
-        return _whole_blocks(min(wanted, self.max_tokens))
+    @property
+    def bytes_per_page(self) -> int:
+        """Bytes of one page over all layers."""
+        return PAGE_SLOTS * self.bytes_per_token
 
 
-class KvRow:
-    """One row's slots. Slot i holds the key and value of `token_ids[i]`, in every layer.
+class KvPool:
+    """The memory of all pages, P on the axis of pages.
 
-    Slots from `len(token_ids)` on are scratch: a pass writes there, and `extend` keeps them.
-    They hold finite numbers from the start, for attention multiplies them by zero.
+        keys_LPKDS    a page of keys has its slots innermost: scores of many slots at once
+        values_LPKSD  a page of values has the head innermost: sums over slots
+
+    On a CPU memory is taken from the system as pages are first written.
     """
 
-    def __init__(self, layout: KvLayout, capacity: int) -> None:
-        self.capacity = capacity
-        self.n_bytes = capacity * layout.bytes_per_token
-        self.token_ids: list[TokenId] = []
-        shape = (layout.n_layers, 2, layout.n_key_heads, capacity, layout.head_size)
-        # Zeros, not whatever lies there: attention weighs scratch slots by 0, and 0 * NaN is NaN.
-        self._slots = torch.zeros(shape, dtype=layout.dtype, device=layout.device)
-        # Views made once: indexing a tensor costs microseconds, and a pass does it every layer.
-        self.layers: tuple[tuple[Tensor, Tensor], ...] = tuple(
-            (keys_KSD, values_KSD) for keys_KSD, values_KSD in self._slots
-        )
+    def __init__(self, layout: KvLayout, n_pages: int) -> None:
+        self.layout = layout
+        self.n_pages = n_pages
+        L, K, D = layout.n_layers, layout.n_key_heads, layout.head_size  # noqa: N806  shape key
+        self.keys_LPKDS = _zeros((L, n_pages, K, D, PAGE_SLOTS), layout)
+        self.values_LPKSD = _zeros((L, n_pages, K, PAGE_SLOTS, D), layout)
 
-    def extend(self, token_ids: Sequence[TokenId]) -> None:
-        """Keep the next slots, which a pass has written for these tokens."""
-        self.token_ids.extend(token_ids)
-        assert len(self.token_ids) <= self.capacity, "a row outgrew its slots"
+    def copy_page(self, source: int, target: int) -> None:
+        """Make one page hold what another does."""
+        self.keys_LPKDS[:, target] = self.keys_LPKDS[:, source]
+        self.values_LPKSD[:, target] = self.values_LPKSD[:, source]
 
-    def truncate(self, n_tokens: int) -> None:
-        """Roll back to the first `n_tokens` slots."""
-        del self.token_ids[n_tokens:]
+    def write(
+        self, layer_index: int, pages_T: Tensor, slots_T: Tensor, k_TKD: Tensor, v_TKD: Tensor
+    ) -> None:
+        """Put a row's new keys and values into their slots, given by page and slot in it."""
+        self.keys_LPKDS[layer_index][pages_T, :, :, slots_T] = k_TKD
+        self.values_LPKSD[layer_index][pages_T, :, slots_T] = v_TKD
 
-    def copy_start(self, source: KvRow, n_tokens: int) -> None:
-        """Become the first `n_tokens` slots of another row."""
-        self._slots[..., :n_tokens, :].copy_(source._slots[..., :n_tokens, :])
-        self.token_ids = source.token_ids[:n_tokens]
+    def gather(self, layer_index: int, pages_P: Tensor, n_slots: int) -> tuple[Tensor, Tensor]:
+        """A copy of a row's `k_KSD` and `v_KSD` in whole pages, zero from slot `n_slots` on."""
+        k_PKDS = self.keys_LPKDS[layer_index].index_select(0, pages_P)
+        v_PKSD = self.values_LPKSD[layer_index].index_select(0, pages_P)
+        head_size = self.layout.head_size
+        k_KSD = k_PKDS.permute(1, 0, 3, 2).reshape(self.layout.n_key_heads, -1, head_size)
+        v_KSD = v_PKSD.transpose(0, 1).reshape(self.layout.n_key_heads, -1, head_size)
+        # Attention weighs unused slots by 0, and 0 * NaN is NaN.
+        k_KSD[:, n_slots:] = 0
+        v_KSD[:, n_slots:] = 0
+        return k_KSD, v_KSD
 
 
-class _Match(NamedTuple):
-    row: KvRow
-    n_tokens: int
+class KvCache(PagedRows):
+    """All rows of one model and their memory, within `budget_bytes`.
 
-
-class KvCache:
-    """All rows of one model, in use or kept, within `budget_bytes`.
-
-    Keeps the invariants that a row in use is never dropped or changed by another, and that the
-    bytes of all rows never exceed the budget. Kept rows lie in order of their last use.
+    Keeps the invariants of `PagedRows`; pages are as many as the budget affords.
     """
 
     def __init__(self, layout: KvLayout, budget_bytes: int = DEFAULT_CACHE_BYTES) -> None:
         self.layout = layout
         self.budget_bytes = budget_bytes
-        n_affordable = budget_bytes // layout.bytes_per_token
-        self._largest_capacity = n_affordable // BLOCK_SLOTS * BLOCK_SLOTS
-        self._kept: list[KvRow] = []
-        self._in_use: list[KvRow] = []
+        n_pages = budget_bytes // layout.bytes_per_page
+        self.pool = KvPool(layout, n_pages)
+        super().__init__(
+            n_pages=n_pages, max_tokens=layout.max_tokens, copy_page=self.pool.copy_page
+        )
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all buffers."""
-        return sum(row.n_bytes for row in (*self._kept, *self._in_use))
-
-    @property
-    def n_rows_in_use(self) -> int:
-        """Rows that were acquired and not released."""
-        return len(self._in_use)
-
-    @property
-    def max_row_tokens(self) -> int:
-        """The longest row that could ever be served."""
-        return min(self.layout.max_tokens, self._largest_capacity)
-
-    def n_cached_tokens(self, token_ids: Sequence[TokenId]) -> int:
-        """How many of a prompt's first tokens some row holds."""
-        best = self._find_best(token_ids, (*self._kept, *self._in_use))
-        return best.n_tokens if best else 0
-
-    def try_acquire(self, token_ids: Sequence[TokenId], n_slots: int) -> KvRow | None:
-        """A row with at least `n_slots` slots that holds as much of the prompt as there is.
-
-        Its `token_ids` say what it holds: always less than the whole prompt, because the
-        network must see the last token to say what follows. None where rows in use leave no room.
-        """
-        best = self._find_best(token_ids, (*self._kept, *self._in_use))
-        moved = best.row if best and best.row in self._kept and _is_worth_moving(best) else None
-        if moved:
-            self._kept.remove(moved)
-        row = self._take_or_allocate(moved, n_slots)
-        if row is None:
-            if moved:
-                self._kept.append(moved)
-            return None
-        if best and row is not best.row:
-            row.copy_start(best.row, best.n_tokens)
-        elif best:
-            row.truncate(best.n_tokens)
-        self._in_use.append(row)
-        return row
-
-    def _take_or_allocate(self, moved: KvRow | None, n_slots: int) -> KvRow | None:
-        if moved and moved.capacity >= n_slots:
-            return moved
-        capacity = min(self.layout.capacity_for(n_slots), self._largest_capacity)
-        # What is dropped here may be the source of the copy: its buffer lives on until then.
-        if not self._make_room(capacity * self.layout.bytes_per_token):
-            return None
-        return KvRow(self.layout, capacity)
-
-    def release(self, row: KvRow) -> None:
-        """End a row's use and keep what it holds, as the one used last."""
-        self._in_use.remove(row)
-        if row.token_ids:
-            self._kept.append(row)
-
-    def discard(self, row: KvRow) -> None:
-        """End a row's use and drop what it holds."""
-        self._in_use.remove(row)
-
-    def _find_best(self, token_ids: Sequence[TokenId], rows: Sequence[KvRow]) -> _Match | None:
-        wanted = list(token_ids[: len(token_ids) - 1])
-        matches = (_Match(row, n_common_tokens(row.token_ids, wanted)) for row in rows)
-        best = max(matches, key=lambda match: match.n_tokens, default=None)
-        return best if best and best.n_tokens else None
-
-    def _make_room(self, n_bytes: int) -> bool:
-        in_use_bytes = sum(row.n_bytes for row in self._in_use)
-        if in_use_bytes + n_bytes > self.budget_bytes:
-            return False
-        while self.n_bytes + n_bytes > self.budget_bytes:
-            self._kept.pop(0)
-        return True
+        """Bytes of all pages that some row holds."""
+        return self.pages.n_used * self.layout.bytes_per_page
 
 
-def _is_worth_moving(match: _Match) -> bool:
-    return is_worth_moving(n_shared_tokens=match.n_tokens, n_cached_tokens=len(match.row.token_ids))
+def _zeros(shape: tuple[int, ...], layout: KvLayout) -> Tensor:
+    n_numbers = torch.Size(shape).numel()
+    if layout.device.type != "cpu" or not n_numbers:
+        return torch.zeros(shape, dtype=layout.dtype, device=layout.device)
+    # Anonymous memory reads as zeros and takes none until it is written; torch.zeros takes it all.
+    n_bytes = n_numbers * torch.empty((), dtype=layout.dtype).element_size()
+    return torch.frombuffer(mmap.mmap(-1, n_bytes), dtype=layout.dtype).view(shape)

@@ -270,7 +270,8 @@ class EngineHoldings:
 class ModelInfo:
     """What is loaded: for `fimble check`, the status and every answer's `model` entry.
 
-    `dtype` is "int8", "float32" or "bfloat16". `fim_orders` are the orders the model was
+    `dtype` is "int8", "float32" or "bfloat16"; `kernels` says whose code computes, "torch" or the
+    native ones for this kind of CPU ("avx2"). `fim_orders` are the orders the model was
     trained for, the preferred one first ("spm", "psm").
     """
 
@@ -282,6 +283,7 @@ class ModelInfo:
     vocabulary_size: int
     fim_family: str
     fim_orders: tuple[str, ...]
+    kernels: str = "torch"
 
     @property
     def bytes_per_weight(self) -> int:

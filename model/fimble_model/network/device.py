@@ -12,8 +12,19 @@ from dataclasses import dataclass
 import torch
 
 from fimble_model.errors import DeviceError
+from fimble_model.network.native.library import kernels_name
 
-__all__ = ["Dtype", "Placement", "choose_placement", "count_cores", "has_fbgemm", "plan_threads"]
+__all__ = [
+    "Dtype",
+    "Kernels",
+    "Placement",
+    "choose_placement",
+    "count_cores",
+    "has_fast_native_kernels",
+    "has_fbgemm",
+    "plan_native_threads",
+    "plan_threads",
+]
 
 
 class Dtype(enum.Enum):
@@ -29,16 +40,34 @@ class Dtype(enum.Enum):
         return torch.bfloat16 if self is Dtype.BFLOAT16 else torch.float32
 
 
+class Kernels(enum.Enum):
+    """Whose code computes in int8 on the CPU: our own native library's, or torch's FBGEMM."""
+
+    NATIVE = "native"
+    TORCH = "torch"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """One validated choice. `n_threads` bounds the threads of one CPU operation.
 
-    None leaves them to `plan_threads`, which must know the network's size.
+    None leaves them to be planned, which needs the network's size. `kernels` None takes the
+    native ones for int8 where they are built and this CPU has fast ones.
     """
 
     device: str
     dtype: Dtype
     n_threads: int | None = None
+    kernels: Kernels | None = None
+
+    @property
+    def wants_native(self) -> bool:
+        """Whether the native kernels shall run what they can."""
+        if self.dtype is not Dtype.INT8 or self.device != "cpu":
+            return False
+        if self.kernels is None:
+            return has_fast_native_kernels() or not has_fbgemm()
+        return self.kernels is Kernels.NATIVE
 
     @property
     def torch_device(self) -> torch.device:
@@ -51,8 +80,9 @@ def choose_placement(
 ) -> Placement:
     """The placement for what the user asked, "auto" and None leaving the choice to us.
 
-    A CUDA device with bfloat16 where there is one, else the CPU with int8 where PyTorch carries
-    FBGEMM (x86), else the CPU with float32. Raises `DeviceError` for what this machine lacks.
+    A CUDA device with bfloat16 where there is one, else the CPU with int8 where this CPU has fast
+    kernels for it (ours, or FBGEMM), else the CPU with float32. Raises `DeviceError` for what this
+    machine lacks.
     """
     chosen_device = _choose_device(device)
     return Placement(
@@ -75,6 +105,15 @@ def plan_threads(*, n_parameters: int, n_cores: int) -> int:
     return max(1, min(n_cores // 2, _MOST_USEFUL_THREADS))
 
 
+def plan_native_threads(n_cores: int) -> int:
+    """The most threads the native kernels may share a pass among, when the user did not say.
+
+    They claim small tasks one by one, so a core that another program keeps busy holds up little;
+    but beyond half the cores of a large machine, memory is the limit, not arithmetic.
+    """
+    return max(1, min(n_cores, max(2, n_cores // 2), _MOST_NATIVE_THREADS))
+
+
 def count_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -85,6 +124,11 @@ def count_cores() -> int:
 def has_fbgemm() -> bool:
     """True where this torch carries the int8 kernels: on x86."""
     return "fbgemm" in torch.backends.quantized.supported_engines
+
+
+def has_fast_native_kernels() -> bool:
+    """True where the native library is built and this CPU has more than its plain kernels."""
+    return kernels_name() not in (None, "generic")
 
 
 def _choose_device(device: str) -> str:
@@ -109,7 +153,7 @@ def _choose_device(device: str) -> str:
 
 
 def _choose_dtype(dtype: str, device: str) -> Dtype:
-    has_int8 = device == "cpu" and has_fbgemm()
+    has_int8 = device == "cpu" and (has_fbgemm() or has_fast_native_kernels())
     if dtype == "auto":
         if device != "cpu":
             return Dtype.BFLOAT16
@@ -124,8 +168,8 @@ def _choose_dtype(dtype: str, device: str) -> Dtype:
     chosen = known[dtype]
     if chosen is Dtype.INT8 and not has_int8:
         raise DeviceError(
-            expected="an x86 CPU for int8",
-            found=f"{device!r} without FBGEMM",
+            expected="a CPU with kernels for int8 (an x86 CPU has them)",
+            found=f"{device!r} without native kernels or FBGEMM",
             to_do="Use auto, float32 on this CPU, or bfloat16 on a GPU.",
         )
     if chosen is Dtype.BFLOAT16 and device == "cpu":
@@ -151,4 +195,5 @@ def _check_threads(n_threads: int | None) -> int | None:
 _LEAST_PARAMETERS_TO_SHARE = 20_000_000
 # Guessed; measure on machines with many cores.
 _MOST_USEFUL_THREADS = 4
+_MOST_NATIVE_THREADS = 8
 _MOST_THREADS = 1024

@@ -12,16 +12,22 @@ from torch import Tensor, nn
 from fimble_model.network.attention import Attend
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.layers import DecoderLayer, Embedding, Linear, RmsNorm, Rotary
+from fimble_model.network.native.network import NativeNetwork
 
 __all__ = ["Transformer"]
 
 
 class Transformer(nn.Module):
-    """A decoder-only transformer over a flat axis of tokens, so one matmul serves all rows."""
+    """A decoder-only transformer over a flat axis of tokens, so one matmul serves all rows.
+
+    `native` is the same network for the native kernels, over the same weights; None where those
+    do not serve it.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.native: NativeNetwork | None = None
         self.embedding = Embedding(config.vocabulary_size, config.width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.n_layers))
         self.final_norm = RmsNorm(config.width, config.norm_epsilon)

@@ -6,6 +6,7 @@ they serve, so that loading needs little more memory than serving. Reads no file
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,16 @@ from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement, count_cores, plan_threads
 from fimble_model.network.families import build_parts
 from fimble_model.network.layers import Rotary
+from fimble_model.network.native.library import kernels_name
+from fimble_model.network.native.linear import PanelLinear
+from fimble_model.network.native.network import NativeNetwork, why_not_native
+from fimble_model.network.native.tuning import choose_threads
 from fimble_model.network.quantization import Int8Linear
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["load_network", "random_network", "to_checkpoint_tensors"]
+
+log = logging.getLogger(__name__)
 
 # A parameter by its name; None for the type asks for the one it is stored in.
 _Read = Callable[[str, torch.dtype | None], Tensor]
@@ -82,6 +89,7 @@ def _build(
     config: NetworkConfig, read: _Read, placement: Placement, on_progress: _OnProgress | None
 ) -> Transformer:
     _set_threads(config, placement)
+    is_native = _is_native(config, placement)
     # On the meta device the modules take no memory until their parameters come.
     with torch.device("meta"):
         transformer = Transformer(config)
@@ -91,12 +99,24 @@ def _build(
         transformer.rotary.grow(config.max_positions)
     slots = _find_slots(transformer)
     for index, slot in enumerate(slots):
-        _place(slot, config, read, placement)
+        _place(slot, config, read, placement, is_native=is_native)
         if on_progress:
             on_progress((index + 1) / len(slots))
     if config.tied_embeddings and placement.dtype is not Dtype.INT8:
         transformer.head.weight = transformer.embedding.weight
+    if is_native:
+        transformer.native = NativeNetwork(transformer)
+        choose_threads(transformer.native, config, placement.n_threads)
     return transformer.eval()
+
+
+def _is_native(config: NetworkConfig, placement: Placement) -> bool:
+    if not placement.wants_native or kernels_name() is None:
+        return False
+    reason = why_not_native(config)
+    if reason is not None:
+        log.warning("this network runs on torch's kernels, more slowly: it has %s", reason)
+    return reason is None
 
 
 def _set_threads(config: NetworkConfig, placement: Placement) -> None:
@@ -117,14 +137,22 @@ def _find_slots(transformer: Transformer) -> list[_Slot]:
     return slots
 
 
-def _place(slot: _Slot, config: NetworkConfig, read: _Read, placement: Placement) -> None:
+def _place(
+    slot: _Slot, config: NetworkConfig, read: _Read, placement: Placement, *, is_native: bool
+) -> None:
     is_tied_head = slot.name == "head" and config.tied_embeddings
     is_int8 = placement.dtype is Dtype.INT8
     if isinstance(slot.module, nn.Linear) and is_int8:
         weight_name = "embedding.weight" if is_tied_head else f"{slot.name}.weight"
         has_bias = slot.module.bias is not None
         bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
-        setattr(slot.parent, slot.attribute, Int8Linear(read(weight_name, torch.float32), bias))
+        weight = read(weight_name, torch.float32)
+        linear = (
+            PanelLinear(weight, bias, is_paired=slot.attribute == "gate_up")
+            if is_native
+            else Int8Linear(weight, bias)
+        )
+        setattr(slot.parent, slot.attribute, linear)
         return
     if is_tied_head:
         return

@@ -91,7 +91,8 @@ def _describe_device(engine: Engine) -> Finding:
     return Finding(
         name="device",
         ok=True,
-        found=f"{model.device}, {model.dtype}" + (f", {os.cpu_count()} cores" if is_cpu else ""),
+        found=f"{model.device}, {model.dtype}, {model.kernels} kernels"
+        + (f", {os.cpu_count()} cores" if is_cpu else ""),
         to_do="Nothing to do; a large model wants a GPU." if is_cpu else _NOTHING,
     )
 

@@ -14,7 +14,13 @@ from fimble_model.errors import CheckpointError, DeviceError
 from fimble_model.network import device as device_module
 from fimble_model.network import quantization
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.device import Dtype, Placement, choose_placement, plan_threads
+from fimble_model.network.device import (
+    Dtype,
+    Placement,
+    choose_placement,
+    plan_native_threads,
+    plan_threads,
+)
 from fimble_model.network.families import build_config_values, parse_config
 from fimble_model.network.quantization import Int8Linear
 from fimble_model.network.weights import load_network, random_network
@@ -53,10 +59,20 @@ def test_auto_takes_the_best_there_is(
     device: str,
     dtype: Dtype,
 ) -> None:
-    """A GPU in bfloat16, else int8 where FBGEMM is, else float32."""
+    """A GPU in bfloat16, else int8 where there are fast kernels for it, else float32."""
     _pretend_cuda(monkeypatch, n_gpus)
     monkeypatch.setattr(device_module, "has_fbgemm", lambda: has_fbgemm)
+    monkeypatch.setattr(device_module, "has_fast_native_kernels", lambda: False)
     assert choose_placement() == Placement(device=device, dtype=dtype)
+
+
+def test_native_kernels_bring_int8_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either kind of kernels is enough."""
+    _pretend_cuda(monkeypatch, 0)
+    monkeypatch.setattr(device_module, "has_fbgemm", lambda: False)
+    monkeypatch.setattr(device_module, "has_fast_native_kernels", lambda: True)
+    assert choose_placement().dtype is Dtype.INT8
+    assert choose_placement().wants_native
 
 
 def test_explicit_choices_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +105,11 @@ def test_what_the_machine_lacks_is_refused(
     _pretend_cuda(monkeypatch, 1)
     with pytest.raises(DeviceError, match=words):
         choose_placement(**choice)  # type: ignore[arg-type]  # a table of keyword arguments
+
+
+def test_native_passes_are_shared_among_few_cores() -> None:
+    """All of a small machine, half of a larger one, and never more than memory can feed."""
+    assert [plan_native_threads(n) for n in (1, 2, 3, 4, 8, 64)] == [1, 2, 2, 2, 4, 8]
 
 
 def test_small_networks_run_on_one_thread() -> None:
