@@ -1,7 +1,8 @@
 """What the project memory adds to a model: bits and exact ends of lines, with and without it.
 
 Owns the cases and their figures. At a case the memory holds what a user would have: the other
-files of the package, and of the file itself only what stands above the cursor's line.
+files of the package, and of the file itself what stands above the cursor's line and below the
+middle.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fimble_eval.memory_speed import MemorySpeed, measure_speed
 from fimble_model import load
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.memory import ProjectMemory
-from fimble_model.engine.memory_index import Matches
+from fimble_model.engine.memory_index import LOWER_PART, Matches
 from fimble_model.engine.memory_mixing import blend
 from fimble_model.engine.protocol import Finish, Prompt, Request, RequestId, TokenId
 from fimble_model.engine.stopping import StopAtLineEnd
@@ -107,12 +109,14 @@ def measure_memory(
             memory.remember(path, text)
             engine.remember(_SCOPE, path, text)
         for case in _pick_cases(texts, rng, n_cases):
-            memory.remember(case.path, case.text[: case.above])
-            engine.remember(_SCOPE, case.path, case.text[: case.above])
+            for key, text in _parts_around(case):
+                memory.remember(key, text)
+                engine.remember(_SCOPE, key, text)
             n_chars += _add_bits(bits, engine, memory, case)
             finishes.append(_write_end(engine, case))
-            memory.remember(case.path, case.text)
-            engine.remember(_SCOPE, case.path, case.text)
+            for key, text in ((case.path + LOWER_PART, ""), (case.path, case.text)):
+                memory.remember(key, text)
+                engine.remember(_SCOPE, key, text)
         engine.forget(_SCOPE)
     plain = [_is_exact(end, finish) for end, finish, _ in finishes]
     helped = [_is_exact(end, finish) for end, _, finish in finishes]
@@ -128,6 +132,12 @@ def measure_memory(
         exact_with_memory_of_surest=_of_surest(helped, [finish for _, _, finish in finishes]),
         speed=measure_speed(_encoder(engine)),
     )
+
+
+def _parts_around(case: _Case) -> tuple[tuple[str, str], ...]:
+    """What the memory may know of the case's own file, by its keys."""
+    below = case.text[case.middle_end + 1 :]
+    return (case.path + LOWER_PART, below), (case.path, case.text[: case.above])
 
 
 def _encoder(engine: NativeEngine) -> Callable[[str], Sequence[TokenId]]:
@@ -180,8 +190,8 @@ def _add_bits(
     n_free = engine.model.context_tokens - len(prompt.token_ids)
     if len(token_ids) >= n_free:
         return 0
-    control_ids = torch.tensor(sorted(set(engine.codec.tokenizer.control_ids.values())))
-    view = memory.view()
+    control_ids = np.array(sorted(set(engine.codec.tokenizer.control_ids.values())))
+    view = memory.view(case.path)
     for index, logprobs_V in enumerate(engine.score(prompt, token_ids)):
         matches = view.find([*prompt.context_ids, *token_ids[:index]])
         for way, mixed_V in _ways(logprobs_V.float().cpu(), matches, control_ids):
@@ -191,7 +201,7 @@ def _add_bits(
 
 
 def _ways(
-    logprobs_V: Tensor, matches: Matches | None, control_ids: Tensor
+    logprobs_V: Tensor, matches: Matches | None, control_ids: NDArray[np.int64]
 ) -> list[tuple[str, Tensor]]:
     """The next token's distribution by the network, the memory, and the two together."""
     uniform_V = torch.full_like(logprobs_V, -math.log(len(logprobs_V)))
@@ -228,6 +238,7 @@ def _write_end(engine: NativeEngine, case: _Case) -> tuple[str, Finish, Finish]:
                 max_new_tokens=48,
                 stop=StopAtLineEnd(),
                 memory_scope=scope,
+                memory_key=case.path,
             )
         )
         while engine.has_work:
@@ -255,11 +266,10 @@ def to_markdown(report: MemoryReport, circumstances: Mapping[str, object]) -> st
     return f"""# What the project memory adds to {report.model}
 
 {report.n_cases} cursors in held-out packages ({", ".join(report.packages)}), {report.n_chars}
-characters of middles. The memory held the package's other files and what stands above the
-cursor's line. The rule's five numbers were fitted on lines of these same packages, of which a
-few may be here again; fitted on some packages and tried on the others such numbers gave
-1.070 and 1.021 bits, where the network alone gave 1.608 and 1.263 and the
-best fixed weight 1.133 and 1.057.
+characters of middles. The memory held the package's other files, what stands above the
+cursor's line and what stands below the middle. The rule's numbers were fitted on lines of these
+same packages, of which a few may be here again; see `memory_mixing.py` for what they gave when
+fitted on some packages and tried on the others.
 
 | way of mixing | bits a character |
 |---|---|

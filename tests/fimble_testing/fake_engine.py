@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fimble_model.engine.protocol import (
     Clock,
@@ -141,6 +142,7 @@ class FakeEngine:
         self.requests: list[Request] = []
         self.cancelled: list[RequestId] = []
         self.memory: dict[str, dict[str, str]] = {}
+        self.stored: dict[str, tuple[Path, ...]] = {}
         self.n_steps = 0
         self._write = write
         self._logprob = logprob
@@ -188,7 +190,14 @@ class FakeEngine:
 
     def remember(self, scope: str, key: str, text: str) -> None:
         """Note the text."""
-        self.memory.setdefault(scope, {})[key] = text
+        texts = self.memory.setdefault(scope, {})
+        texts.pop(key, None)
+        if text:
+            texts[key] = text
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
+        """Note the files."""
+        self.stored[scope] = tuple(files)
 
     def forget(self, scope: str, key: str | None = None) -> None:
         """Drop a text, or all of a scope's."""

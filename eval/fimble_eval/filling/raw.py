@@ -97,7 +97,7 @@ def build_request(
     )
     budget = plan_budget(engine.model, plan)
     laid_out = lay_out(page, None, budget, engine.codec)
-    request = build_requests(laid_out, plan, budget, hole.memory_scope)[0]
+    request = build_requests(laid_out, plan, budget, memory_scope=hole.memory_scope)[0]
     return page, dataclasses.replace(request, stop=stop)
 
 

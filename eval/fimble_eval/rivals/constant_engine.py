@@ -6,6 +6,8 @@ Owns nothing but the text. Prompts, stop rules and budgets are obeyed as by any 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
 
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import (
@@ -76,6 +78,9 @@ class ConstantEngine:
         return deltas
 
     def remember(self, scope: str, key: str, text: str) -> None:
+        """Nothing is learned."""
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
         """Nothing is learned."""
 
     def forget(self, scope: str, key: str | None = None) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
+from fimble_model.engine.memory_files import load_segments
 from fimble_model.engine.memory_mixing import blend
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import (
@@ -57,7 +60,7 @@ class NgramEngine:
         self._memories = Memories(lambda text: codec.tokenizer.encode_words_inside(text).token_ids)
         self._rows: dict[RequestId, _Row] = {}
         self._cancelled: set[RequestId] = set()
-        self._control_ids = torch.tensor(sorted(set(codec.tokenizer.control_ids.values())))
+        self._control_ids = np.array(sorted(set(codec.tokenizer.control_ids.values())))
         self._uniform_V = torch.full((model.vocabulary_size,), -math.log(model.vocabulary_size))
 
     @property
@@ -111,6 +114,10 @@ class NgramEngine:
     def remember(self, scope: str, key: str, text: str) -> None:
         """Keep a document for the rows of a scope."""
         self._memories.remember(scope, key, text)
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
+        """Keep documents that were indexed elsewhere."""
+        self._memories.take_stored(scope, load_segments(files, self._model.vocabulary_size))
 
     def forget(self, scope: str, key: str | None = None) -> None:
         """Drop a document, or all of a scope's."""

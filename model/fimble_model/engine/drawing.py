@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,7 @@ class Drawing:
         self._device = device
         self._sorted_ids: Tensor | None = None
         control_ids = sorted(set(codec.tokenizer.control_ids.values()))
-        self._control_ids = torch.tensor(control_ids, device=device)
+        self._control_ids = np.array(control_ids)
 
     def pick_likeliest(
         self, rows: Sequence[Row], logprobs: Sequence[Tensor]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.kv_cache import KvCache, KvRow
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
+from fimble_model.engine.memory_files import load_segments
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.pass_costs import PassCosts
 from fimble_model.engine.prefix import n_common_tokens
@@ -154,7 +156,7 @@ class NativeEngine:
             )
         if self._memories is not None and request.memory_scope is not None:
             # As it is now: what is remembered while the row runs must not change its tokens.
-            row.memory = self._memories.view(request.memory_scope)
+            row.memory = self._memories.view(request.memory_scope, request.memory_key)
         self._waiting[request_id] = row
         self._scheduler.add(request_id, client=request.client, owner=request.owner)
 
@@ -167,6 +169,11 @@ class NativeEngine:
         """Have a document at hand for rows of this scope that are added from now on."""
         if self._memories is not None:
             self._memories.remember(scope, key, text)
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
+        """Have documents at hand whose tokens were indexed elsewhere, in place of those before."""
+        if self._memories is not None:
+            self._memories.take_stored(scope, load_segments(files, self._model.vocabulary_size))
 
     def forget(self, scope: str, key: str | None = None) -> None:
         """Drop a document, or all of the scope's. Unknown names are ignored."""

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from fimble_model.engine.memory import DEFAULT_MEMORY_BYTES, MemoryView, ProjectMemory
+from fimble_model.engine.memory_index import Segment
 from fimble_model.engine.protocol import TokenId
 
 __all__ = ["Memories", "pays_for"]
@@ -39,18 +40,20 @@ class Memories:
         """Bytes of all scopes' indices."""
         return sum(memory.n_bytes for memory in self._by_scope.values())
 
-    def view(self, scope: str) -> MemoryView:
-        """The scope's memory as it is now; empty where nothing was remembered."""
+    def view(self, scope: str, key: str | None = None) -> MemoryView:
+        """The scope's memory as it is now to a row in a document; empty where there is none."""
         memory = self._by_scope.get(scope)
-        return MemoryView() if memory is None else memory.view()
+        return MemoryView() if memory is None else memory.view(key)
 
     def remember(self, scope: str, key: str, text: str) -> None:
         """Keep a document for the rows of one scope."""
-        memory = self._by_scope.setdefault(scope, ProjectMemory(self._encode, self._budget_bytes))
-        self._by_scope.move_to_end(scope)
-        memory.remember(key, text)
-        while self.n_bytes > self._budget_bytes:
-            self._by_scope.popitem(last=False)
+        self._newest(scope).remember(key, text)
+        self._keep_budget()
+
+    def take_stored(self, scope: str, segments: Sequence[Segment]) -> None:
+        """Have segments that were built elsewhere at hand for the rows of one scope."""
+        self._newest(scope).take_stored(segments)
+        self._keep_budget()
 
     def forget(self, scope: str, key: str | None = None) -> None:
         """Drop a document, or all of a scope's. Unknown names are ignored."""
@@ -58,3 +61,12 @@ class Memories:
             self._by_scope.pop(scope, None)
         elif scope in self._by_scope:
             self._by_scope[scope].forget(key)
+
+    def _newest(self, scope: str) -> ProjectMemory:
+        memory = self._by_scope.setdefault(scope, ProjectMemory(self._encode, self._budget_bytes))
+        self._by_scope.move_to_end(scope)
+        return memory
+
+    def _keep_budget(self) -> None:
+        while self.n_bytes > self._budget_bytes:
+            self._by_scope.popitem(last=False)

@@ -7,21 +7,23 @@ owns it; a `MemoryView` taken from it never changes.
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fimble_model.engine.memory_index import (
     LEAST_ORDER,
     MOST_ORDER,
+    Levels,
     Matches,
     Segment,
+    Tokens,
     build_segment,
     merge_segments,
+    pack_tokens,
 )
 from fimble_model.engine.protocol import TokenId
 
@@ -32,41 +34,54 @@ DEFAULT_MEMORY_BYTES = 96 * 2**20
 _MOST_LIVE = 4
 # A line of 8 ends a piece, on average: few enough lines to encode again with every key.
 _CUT_MASK = 7
+# The rest is for what the user has open.
+_STORED_SHARE = 0.9
 # No file a person writes is longer; a longer one is left out rather than cut.
 _MOST_TEXT_CHARS = 1_000_000
 
-_Tokens = NDArray[np.int32]
 _Encode = Callable[[str], Sequence[TokenId]]
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryView:
-    """The memory as it was at one moment; cheap to take, and it stays as it is."""
+class _Seen(NamedTuple):
+    """A segment as one row sees it."""
 
-    segments: tuple[Segment, ...] = ()
+    segment: Segment
+    levels: Levels
+
+
+class MemoryView:
+    """The memory as it was at one moment, for rows in one document; it stays as it is."""
+
+    def __init__(self, segments: Sequence[Segment] = (), key: str | None = None) -> None:
+        self.segments = tuple(segments)
+        self._seen = tuple(_Seen(segment, segment.levels_for(key)) for segment in segments)
 
     def find(self, context: Sequence[TokenId]) -> Matches | None:
         """What followed where the context's end has stood before; None where it never has."""
-        if len(context) < LEAST_ORDER or not self.segments:
+        if len(context) < LEAST_ORDER:
             return None
         # Where the context is short, ids that no token has stand before it.
         last = np.full(MOST_ORDER, -2, np.int32)
         known = context[-MOST_ORDER:]
         last[MOST_ORDER - len(known) :] = known
-        found = [segment.find(last) for segment in self.segments]
-        next_ids = np.concatenate([matches.next_ids for matches in found])
-        n_equal = np.concatenate([matches.n_equal for matches in found])
-        is_match = n_equal >= LEAST_ORDER
-        return Matches(next_ids[is_match], n_equal[is_match]) if is_match.any() else None
+        found = [segment.find(last, levels) for segment, levels in self._seen]
+        parts = [matches for matches in found if matches is not None]
+        if not parts:
+            return None
+        next_ids, n_equal, levels = (
+            parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        )
+        is_match = (n_equal >= LEAST_ORDER) & (levels >= 0)
+        matches = Matches(next_ids[is_match], n_equal[is_match], levels[is_match])
+        return matches if len(matches.next_ids) else None
 
 
 @dataclass(slots=True)
 class _Document:
     """A remembered text. `pieces` are the tokens of its parts while it is live, by their text."""
 
-    number: int
     fingerprint: tuple[int, int]
-    pieces: dict[str, _Tokens] | None
+    pieces: dict[str, Tokens] | None
 
 
 class ProjectMemory:
@@ -74,30 +89,32 @@ class ProjectMemory:
 
     Keeps the invariant that every document is alive in exactly one segment: its own while it is
     one of the few that change, else in one of the `_settled`, whose sizes at least double from
-    the last to the first, so that there are few of them and each token is seldom sorted again.
+    the last to the first, so that there are few of them and each token is seldom sorted again;
+    or in one of the `_stored`, which were built elsewhere and hold what was not remembered here.
     """
 
     def __init__(self, encode: _Encode, budget_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
         self._encode = encode
         self._budget_bytes = budget_bytes
-        self._numbers = itertools.count()
         self._documents: dict[str, _Document] = {}
         self._live: dict[str, Segment] = {}
         self._settled: list[Segment] = []
+        self._stored: list[Segment] = []
 
     @property
     def n_bytes(self) -> int:
         """Bytes of the index."""
-        return sum(segment.n_bytes for segment in (*self._settled, *self._live.values()))
+        all_segments = (*self._stored, *self._settled, *self._live.values())
+        return sum(segment.n_bytes for segment in all_segments)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The documents' keys, the one remembered longest ago first."""
+        """The keys of the documents remembered here, the one remembered longest ago first."""
         return tuple(self._documents)
 
-    def view(self) -> MemoryView:
-        """The memory as it is now, newest documents last."""
-        return MemoryView((*self._settled, *self._live.values()))
+    def view(self, key: str | None = None) -> MemoryView:
+        """The memory as it is now, to a row in the document `key`."""
+        return MemoryView((*self._stored, *self._settled, *self._live.values()), key)
 
     def remember(self, key: str, text: str) -> None:
         """Keep a document's text as it is now, in place of what was known of it."""
@@ -106,31 +123,64 @@ class ProjectMemory:
         if known and known.fingerprint == fingerprint:
             self._documents[key] = self._documents.pop(key)
             return
-        self.forget(key)
-        if not text or len(text) > _MOST_TEXT_CHARS:
-            return
-        pieces = self._encode_pieces(text, (known and known.pieces) or {})
-        number = next(self._numbers)
-        self._documents[key] = _Document(number, fingerprint, pieces)
-        tokens = np.concatenate([pieces[piece] for piece in split_text(text)])
-        self._live[key] = build_segment({number: tokens})
+        self._drop(key)
+        self._mark_stored(key, is_alive=False)
+        pieces: dict[str, Tokens] | None = None
+        if text and len(text) <= _MOST_TEXT_CHARS:
+            pieces = self._encode_pieces(text, (known and known.pieces) or {})
+            tokens = np.concatenate([pieces[piece] for piece in split_text(text)])
+            self._live[key] = build_segment({key: tokens})
+        # Remembered even where it is empty: a stored text of that name is out of date.
+        self._documents[key] = _Document(fingerprint, pieces)
         if len(self._live) > _MOST_LIVE:
             self._settle(next(iter(self._live)))
         while self.n_bytes > self._budget_bytes and self._documents:
             self._drop_oldest()
 
     def forget(self, key: str) -> None:
-        """Drop a document. Unknown keys are ignored."""
+        """Drop what was remembered of a document; a stored text of it counts again."""
+        self._drop(key)
+        self._mark_stored(key, is_alive=True)
+
+    def take_stored(self, segments: Sequence[Segment]) -> None:
+        """Have these segments at hand in place of those stored before, the newest last.
+
+        Of a document in several of them the newest text counts, and none that is remembered.
+        The oldest are left out where all are too many for their share of the budget.
+        """
+        taken: list[Segment] = []
+        known, n_bytes = set(self._documents), 0
+        for segment in reversed(segments):
+            n_bytes += segment.n_bytes
+            if n_bytes > _STORED_SHARE * self._budget_bytes:
+                break
+            outdated = [key for key in segment.documents.keys if key in known]
+            taken.append(segment.marked(outdated, is_alive=False) if outdated else segment)
+            known.update(segment.documents.keys)
+        self._stored = taken[::-1]
+        while self.n_bytes > self._budget_bytes and self._documents:
+            self._drop_oldest()
+
+    def _drop(self, key: str) -> None:
         document = self._documents.pop(key, None)
         if document is None or self._live.pop(key, None) is not None:
             return
         for index, segment in enumerate(self._settled):
-            if document.number in segment.numbers:
-                self._settled[index] = segment.without(document.number)
+            if segment.has(key):
+                self._settled[index] = segment.marked([key], is_alive=False)
 
-    def _encode_pieces(self, text: str, known: dict[str, _Tokens]) -> dict[str, _Tokens]:
+    def _mark_stored(self, key: str, *, is_alive: bool) -> None:
+        """Mark a document's newest stored text."""
+        for index in range(len(self._stored) - 1, -1, -1):
+            segment = self._stored[index]
+            if key in segment.documents.indices:
+                if segment.has(key) is not is_alive:
+                    self._stored[index] = segment.marked([key], is_alive=is_alive)
+                return
+
+    def _encode_pieces(self, text: str, known: dict[str, Tokens]) -> dict[str, Tokens]:
         return {
-            piece: known[piece] if piece in known else np.array(self._encode(piece), np.int32)
+            piece: known[piece] if piece in known else pack_tokens(self._encode(piece))
             for piece in split_text(text)
         }
 

@@ -4,9 +4,10 @@ Owns the rule of confidence and its measured numbers. Pure; knows neither docume
 
 A nested cache (after Hellendoorn and Devanbu 2017, section 4): what the network says is the
 base, and each order of context, from short to long, takes its share of what the shorter ones
-left. Where a context has had one continuation only, the share grows with how often it had it.
-The share does not depend on the order: longer contexts are tried after shorter ones, and being
-unique says more. Where a middle ends is the network's word alone, as no document says it.
+left. What stood in the row's own document counts more than what stood in its folder, and that
+more than the rest. The share of an order grows with how often the context was seen, and falls
+with how often it went on in another way and with how sure the network is by itself. Where a
+middle ends is the network's word alone, as no document says it.
 """
 
 from __future__ import annotations
@@ -16,52 +17,59 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fimble_model.engine.memory_index import LEAST_ORDER, Matches
+from fimble_model.engine.memory_index import LEAST_ORDER, MOST_ORDER, Matches
 
 __all__ = ["blend"]
 
-# Fitted by gradient on 449 ends of lines of five packages that the model never saw. Fitted on
-# some packages and tried on the others, these five numbers gave fewer bits than a table of one
-# for each order, count and number of continuations, and 4 to 6 % fewer than the best fixed one.
-_SHARE_OF_AMBIGUOUS = 0.17
-_LEAST_COUNTS = np.array([2, 4, 16])
-_SHARES_OF_UNIQUE = np.array([0.20, 0.37, 0.56, 0.85])
+# Fitted by LBFGS on 19,944 tokens of middles in five packages that the model never saw, with and
+# without the text below the cursor. Fitted on four packages and tried on the fifth, all five in
+# turn: 0.680 bits a character; the network alone 0.986; shares by count and uniqueness alone,
+# without the levels and the network's sureness, 0.688.
+_WEIGHT_OF_LEVEL = np.exp([0.178, 1.072, 1.813])
+_LEAST_SHARE = np.array([1.302, -1.364, -0.718, -0.203, -0.401, -0.221]) - 1.605  # longest first
+_BY_WEIGHT, _BY_RIVAL_SHARE, _BY_RIVALS, _BY_SURENESS = 0.761, -1.422, -0.535, -1.403
+
+_N_ORDERS = MOST_ORDER - LEAST_ORDER + 1
 
 
-def blend(logprobs_V: Tensor, matches: Matches, control_ids: Tensor) -> Tensor:
+def blend(logprobs_V: Tensor, matches: Matches, control_ids: NDArray[np.int64]) -> Tensor:
     """The log-probabilities with the memory's word in them; they add up to 1 as before.
 
     Tokens in `control_ids` keep theirs: ends are not in the memory.
     """
-    next_ids, masses, share_left = _weigh(matches)
-    ids = torch.from_numpy(next_ids).to(logprobs_V.device, torch.int64)
-    p_control = float(logprobs_V[control_ids].exp().sum())
-    log_plain = float(np.log(max(1.0 - p_control, 1e-9)))
-    log_masses = torch.from_numpy(np.log(masses) + log_plain).to(logprobs_V)
-    mixed_V = logprobs_V + float(np.log(share_left))
-    mixed_V[ids] = torch.logaddexp(mixed_V[ids], log_masses)
-    mixed_V[control_ids] = logprobs_V[control_ids]
-    return mixed_V
+    plain_V = logprobs_V.float().numpy(force=True)
+    next_ids, masses, share_left = _weigh(matches, float(np.exp(plain_V.max())))
+    ends = plain_V[control_ids]
+    masses *= max(1.0 - float(np.exp(ends).sum()), 1e-9)
+    mixed_V = plain_V + np.float32(np.log(share_left))
+    mixed_V[next_ids] = np.logaddexp(mixed_V[next_ids], np.log(masses))
+    mixed_V[control_ids] = ends
+    return torch.from_numpy(mixed_V).to(logprobs_V)
 
 
-def _weigh(matches: Matches) -> tuple[NDArray[np.int32], NDArray[np.float64], float]:
-    """Tokens, the probability the memory gives each, and the share left to the network."""
-    longest_first = np.argsort(-matches.n_equal, kind="stable")
-    next_ids, n_equal = matches.next_ids[longest_first], matches.n_equal[longest_first]
-    masses = np.zeros(len(next_ids))
-    share_left = 1.0
-    for order in range(int(n_equal[0]), LEAST_ORDER - 1, -1):
-        # [0, count) match at least this many tokens
-        count = int(np.searchsorted(-n_equal, -order, "right"))
-        share = _share(count, is_unique=bool((next_ids[:count] == next_ids[0]).all()))
-        masses[:count] += share_left * share / count
-        share_left *= 1.0 - share
-    ids, inverse = np.unique(next_ids, return_inverse=True)
-    summed = np.bincount(inverse, weights=masses).astype(np.float64)
-    return ids.astype(np.int32), summed, share_left
+def _weigh(
+    matches: Matches, p_surest: float
+) -> tuple[NDArray[np.int32], NDArray[np.float64], float]:
+    """Tokens, the probability the memory gives each, and the share left to the network.
 
-
-def _share(count: int, *, is_unique: bool) -> float:
-    if not is_unique:
-        return _SHARE_OF_AMBIGUOUS
-    return float(_SHARES_OF_UNIQUE[_LEAST_COUNTS.searchsorted(count, "right")])
+    Rows of the arrays are tokens, columns are orders, the longest first.
+    """
+    next_ids, rows = np.unique(matches.next_ids, return_inverse=True)
+    cells = rows * _N_ORDERS + (MOST_ORDER - matches.n_equal)
+    weights = np.bincount(
+        cells, _WEIGHT_OF_LEVEL[matches.levels], minlength=len(next_ids) * _N_ORDERS
+    )
+    # What matches many tokens matches fewer too.
+    weights = weights.reshape(len(next_ids), _N_ORDERS).cumsum(axis=1)
+    totals = weights.sum(axis=0)
+    first = int(totals.searchsorted(0.0, "right"))
+    weights, totals = weights[:, first:], totals[first:]
+    rivals = totals - weights.max(axis=0)
+    scores = _LEAST_SHARE[first:] + _BY_SURENESS * p_surest
+    scores += _BY_WEIGHT * np.log(totals)
+    scores += _BY_RIVAL_SHARE * rivals / totals + _BY_RIVALS * np.log1p(rivals)
+    shares = 1.0 / (1.0 + np.exp(-scores))
+    left = np.cumprod(1.0 - shares)
+    taken = shares.copy()
+    taken[1:] *= left[:-1]
+    return next_ids, weights @ (taken / totals), float(left[-1])

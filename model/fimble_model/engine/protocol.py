@@ -10,6 +10,7 @@ import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, NewType, Protocol
 
 from fimble_model.errors import RequestError
@@ -121,6 +122,7 @@ class Request:
     (the candidates of a request) go in the order they were added. "" is nobody in particular.
     `deadline_ms` is a moment on the engine's clock: a row that is not done by then ends as
     DEADLINE with what it has. None is never.
+    `memory_key` is the document that the row is in: what stands in it, and beside it, weighs more.
     """
 
     request_id: RequestId
@@ -133,6 +135,7 @@ class Request:
     client: str = ""
     owner: str = ""
     deadline_ms: float | None = None
+    memory_key: str | None = None
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for a request that could never give an answer."""
@@ -385,6 +388,13 @@ class Engine(Protocol):
 
         Replaces what the key stood for; cheap where little has changed. Secret text must not
         come here. An engine without a memory does nothing.
+        """
+        ...
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
+        """Have the documents of some files of `memory_files` at hand, in place of those before.
+
+        Documents that are remembered count before them. A file that is none is left out.
         """
         ...
 

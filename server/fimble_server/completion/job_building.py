@@ -33,14 +33,17 @@ class PromptDesk:
 def job_for(snapshot: Snapshot, page: Page, plan: Plan, desk: PromptDesk, *, is_ahead: bool) -> Job:
     """What is ahead leaves no trace: neither its text in the memory nor its window on the desk."""
     texts = gather_texts(snapshot, page)
-    scope = None if texts is None else texts.scope
 
     def build(codec: TextCodec, model: ModelInfo) -> tuple[Request, ...]:
         budget = plan_budget(model, plan)
         laid_out = lay_out(page, desk.layout, budget, codec)
         if not is_ahead:
             desk.layout = laid_out.layout
-        return build_requests(laid_out, plan, budget, scope)
+        if texts is None:
+            return build_requests(laid_out, plan, budget)
+        return build_requests(
+            laid_out, plan, budget, memory_scope=texts.scope, memory_key=texts.key
+        )
 
     return Job(
         owner=f"{snapshot.owner} ahead" if is_ahead else snapshot.owner,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from fimble_model.engine.memory_index import LOWER_PART
 from fimble_model.engine.protocol import Engine
 from fimble_server.completion.page import Page, with_line_feeds
 from fimble_server.completion.snapshot import Snapshot
@@ -27,24 +28,31 @@ class ProjectText(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectTexts:
-    """The texts of one scope, the one that matters most last."""
+    """The texts of one scope, the one that matters most last. `key` is the document at hand."""
 
     scope: str
+    key: str | None = None
     texts: tuple[ProjectText, ...] = field(repr=False)
 
 
 def gather_texts(snapshot: Snapshot, page: Page) -> ProjectTexts | None:
-    """The neighbours, then the text above the cursor's line; None where there is no scope.
+    """The neighbours, then the text below and above the cursor's line; None without a scope.
 
-    The line itself is left out, so that typing on it changes nothing in the memory.
+    The line itself is left out, so that typing on it changes nothing in the memory. The two
+    parts are two documents: what stands below is not what follows the line above.
     """
     if snapshot.memory_scope is None:
         return None
     line_start = page.text.rfind("\n", 0, page.cursor) + 1
-    found = [try_text(buffer.uri, buffer.text) for buffer in snapshot.neighbours]
-    found.append(try_text(snapshot.buffer.uri, page.text[:line_start]))
-    texts = tuple(text for text in found if text is not None)
-    return ProjectTexts(scope=snapshot.memory_scope, texts=texts)
+    found = [(buffer.uri, buffer.text, "") for buffer in snapshot.neighbours]
+    found.append((snapshot.buffer.uri, page.text[:line_start], page.text[page.line_end + 1 :]))
+    texts: list[ProjectText] = []
+    for uri, above, below in found:
+        text = try_text(uri, above)
+        if text is not None:
+            texts += (ProjectText(text.key + LOWER_PART, below), text)
+    key = unquote(snapshot.buffer.uri)
+    return ProjectTexts(scope=snapshot.memory_scope, key=key, texts=tuple(texts))
 
 
 def try_text(uri: str, text: str) -> ProjectText | None:

@@ -133,7 +133,12 @@ def lay_out(
 
 
 def build_requests(
-    laid_out: LaidOut, plan: Plan, budget: PromptBudget, memory_scope: str | None = None
+    laid_out: LaidOut,
+    plan: Plan,
+    budget: PromptBudget,
+    *,
+    memory_scope: str | None = None,
+    memory_key: str | None = None,
 ) -> tuple[Request, ...]:
     """One greedy row, and sampled ones beside it where the plan wants several candidates."""
     return tuple(
@@ -148,6 +153,7 @@ def build_requests(
             # Of several candidates the unsure ones are looked at too.
             min_confidence=plan.min_confidence if plan.n_candidates == 1 else 0.0,
             memory_scope=memory_scope,
+            memory_key=memory_key,
         )
         for index in range(plan.n_candidates)
     )

@@ -135,10 +135,10 @@ def test_scopes_see_nothing_of_each_other() -> None:
 
 
 def test_the_scope_used_longest_ago_goes_when_the_budget_is_full() -> None:
-    memories = Memories(_encode, budget_bytes=30_000)
+    memories = Memories(_encode, budget_bytes=20_000)
     for scope in ("one", "two", "three"):
         memories.remember(scope, "file", "abcd" * 250)
-    assert memories.n_bytes <= 30_000
+    assert memories.n_bytes <= 20_000
     assert not _found(memories.view("one"), "ab")
     assert _found(memories.view("three"), "ab")
 

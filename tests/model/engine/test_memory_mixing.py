@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimble_model.engine.memory_index import LEAST_ORDER, MOST_ORDER, Matches
+from fimble_model.engine.memory_index import LEAST_ORDER, MOST_ORDER, N_LEVELS, Matches
 from fimble_model.engine.memory_mixing import blend
 
 N_IDS = 12
-CONTROL_IDS = torch.tensor([0, 3])
+CONTROL_IDS = np.array([0, 3])
 _pairs = st.lists(
     st.tuples(st.integers(4, N_IDS - 1), st.integers(LEAST_ORDER, MOST_ORDER)), min_size=1
 )
@@ -22,6 +22,7 @@ def _matches(pairs: list[tuple[int, int]]) -> Matches:
     return Matches(
         np.array([token_id for token_id, _ in pairs], np.int32),
         np.array([n_equal for _, n_equal in pairs], np.intp),
+        np.array([token_id % N_LEVELS for token_id, _ in pairs], np.int8),
     )
 
 

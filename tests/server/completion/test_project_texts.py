@@ -17,6 +17,7 @@ from fimble_server.completion.plan import Limits
 from fimble_server.completion.project_texts import ProjectTexts, feed, gather_texts
 from fimble_server.completion.snapshot import Snapshot
 from fimble_server.document.buffers import Buffer
+from fimble_server.document.positions import CharOffset
 from fimble_testing.clocks import ManualClock
 from fimble_testing.fake_engine import FakeEngine, FakePort
 from fimble_testing.marked_text import snapshot_of
@@ -50,17 +51,35 @@ def _gathered(snapshot: Snapshot) -> ProjectTexts:
 def test_no_secret_file_enters_the_memory(uri: str) -> None:
     """Neither as a neighbour nor as the buffer itself."""
     beside = _gathered(_remembering("x = <|>\n", _buffer(uri)))
-    assert [text.key for text in beside.texts] == ["file:///marked"]
+    assert {text.key for text in beside.texts} == {"file:///marked", "file:///marked#below"}
     itself = dataclasses.replace(_remembering("<|>"), buffer=_buffer(uri))
     assert _gathered(itself).texts == ()
 
 
-def test_the_text_above_the_line_is_last_and_all_is_fed_with_line_feeds() -> None:
+def test_the_text_above_the_line_is_last_after_that_below_and_all_is_fed_with_line_feeds() -> None:
     snapshot = _remembering("a\r\nb = <|>c\r\nd\r\n", _buffer("file:///other", "e\r\nf\r"))
     texts, engine = _gathered(snapshot), FakeEngine(lambda _: "")
-    assert [text.key for text in texts.texts] == ["file:///other", "file:///marked"]
+    assert [text.key for text in texts.texts][1::2] == ["file:///other", "file:///marked"]
+    assert texts.key == "file:///marked"
     feed(engine, texts)
-    assert engine.memory == {"one client": {"file:///other": "e\nf\n", "file:///marked": "a\n"}}
+    assert engine.memory == {
+        "one client": {
+            "file:///other": "e\nf\n",
+            "file:///marked": "a\n",
+            "file:///marked#below": "d\n",
+        }
+    }
+
+
+def test_a_file_that_is_left_is_one_text_again() -> None:
+    engine = FakeEngine(lambda _: "")
+    at_hand = dataclasses.replace(
+        _remembering("<|>"), buffer=_buffer("file:///left", "a\nb\nc\n"), cursor=CharOffset(2)
+    )
+    feed(engine, _gathered(at_hand))
+    assert engine.memory["one client"]["file:///left#below"] == "c\n"
+    feed(engine, _gathered(_remembering("<|>", at_hand.buffer)))
+    assert engine.memory["one client"] == {"file:///left": "a\nb\nc\n"}
 
 
 @given(st.text(alphabet="ab \r\n😀", max_size=20), st.text(alphabet="ab 😀", max_size=8))

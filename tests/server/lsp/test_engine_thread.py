@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -117,6 +118,9 @@ class _StepEngine:
 
     def remember(self, scope: str, key: str, text: str) -> None:
         self.remembered.append((scope, key, text, threading.current_thread().name))
+
+    def take_stored(self, scope: str, files: Sequence[Path]) -> None:
+        return
 
     def forget(self, scope: str, key: str | None = None) -> None:
         self.forgotten.append((scope, key))

@@ -45,7 +45,11 @@ async def test_open_files_are_remembered_for_their_own_session_and_then_forgotte
                 await _ask(client)
             remembered = list(engine.memory.values())
             assert remembered == [
-                {f"file:///a/{number}.py": f"number = {number}\n", URI: "above = 1\n"}
+                {
+                    f"file:///a/{number}.py": f"number = {number}\n",
+                    f"{URI}#below": "below = 1\n",
+                    URI: "above = 1\n",
+                }
                 for number in range(2)
             ]
         await _until(lambda: engine.memory == {})
