@@ -28,6 +28,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "most-lines",
     "blank-end",
     "unwritten-body",
+    "secret",
     "below-already",
     "line-above",
     "confidence",

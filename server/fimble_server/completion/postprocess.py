@@ -19,6 +19,7 @@ from fimble_server.completion.page import Page, with_line_feeds
 from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Mode, Plan
 from fimble_server.completion.sure_beginning import sure_beginning
+from fimble_server.context.secret_strings import find_secret
 
 __all__ = ["HIDINGS", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
@@ -129,6 +130,13 @@ def _is_nothing(text: str, confidence: float, page: Page, plan: Plan) -> str | N
     return None if text.strip() else "nothing but blanks"
 
 
+def _holds_secret(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
+    """What is typed of the line may be the secret's beginning, or its name."""
+    del confidence, plan
+    secret = find_secret(page.line_left + text)
+    return None if secret is None else f"holds {secret}"
+
+
 def _is_below_already(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
     """All that the suggestion adds stands on the next lines."""
     del confidence, plan
@@ -167,6 +175,7 @@ def _is_unsure(text: str, confidence: float, page: Page, plan: Plan) -> str | No
 
 HIDINGS: dict[str, _Reason] = {
     "nothing": _is_nothing,
+    "secret": _holds_secret,
     "unwritten-body": _is_unwritten_body,
     "below-already": _is_below_already,
     "line-above": _is_line_above,
