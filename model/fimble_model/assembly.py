@@ -11,6 +11,7 @@ from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
 from fimble_model.engine.memories import Memories, pays_for
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.scheduler import PassLimits, choose_limits
+from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Placement
@@ -32,10 +33,13 @@ def assemble_engine(
     limits: PassLimits | None = None,
     clock: Clock | None = None,
     has_memory: bool | None = None,
+    speculates: bool = True,
+    speculation: SpeculationPort | None = None,
 ) -> NativeEngine:
     """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit.
 
     With `has_memory` None, a small network gets a project memory and a large one does not.
+    Without `speculates` every token takes a pass; it is there to measure against.
     """
     config = transformer.config
     if tokenizer.n_ids > config.vocabulary_size:
@@ -69,6 +73,7 @@ def assemble_engine(
         ),
         clock=clock,
         memories=_build_memories(tokenizer) if has_memory else None,
+        speculation=_choose_speculation(tokenizer, speculation) if speculates else None,
     )
 
 
@@ -81,6 +86,12 @@ def _layout_of(config: NetworkConfig, placement: Placement) -> KvLayout:
         dtype=placement.dtype.compute,
         device=placement.torch_device,
     )
+
+
+def _choose_speculation(
+    tokenizer: Tokenizer, speculation: SpeculationPort | None
+) -> SpeculationPort:
+    return speculation or Speculation(tokenizer.control_ids.values())
 
 
 def _build_memories(tokenizer: Tokenizer) -> Memories:

@@ -21,6 +21,7 @@ from fimble_model.engine.protocol import (
     StopRule,
 )
 from fimble_model.engine.scheduler import PassLimits
+from fimble_model.engine.speculation import SpeculationPort
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement
@@ -71,6 +72,8 @@ def build_engine(
     limits: PassLimits | None = None,
     clock: Clock | None = None,
     has_memory: bool | None = None,
+    speculates: bool = True,
+    speculation: SpeculationPort | None = None,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
     codec = _codec(style)
@@ -84,6 +87,8 @@ def build_engine(
         limits=limits,
         clock=clock,
         has_memory=has_memory,
+        speculates=speculates,
+        speculation=speculation,
     )
 
 

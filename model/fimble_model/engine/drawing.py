@@ -80,8 +80,7 @@ class Drawing:
 
     def _mix(self, row: Row, logprobs_V: Tensor, n_tokens_after_prompt: int) -> Tensor:
         """What network and memory say together after so many tokens."""
-        assert row.memory is not None
-        matches = row.memory.find(row.text_before(n_tokens_after_prompt))
+        matches = row.find_in_memory(row.text_before(n_tokens_after_prompt))
         return blend(logprobs_V, matches, self._control_ids) if matches else logprobs_V
 
     def _all_sorted_ids(self) -> Tensor:

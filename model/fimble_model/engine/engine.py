@@ -41,6 +41,7 @@ from fimble_model.engine.ragged_pass import Piece, run_pass
 from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
+from fimble_model.engine.speculation import SpeculationPort
 from fimble_model.errors import RequestError
 from fimble_model.network.cost import RowShape, cost_of
 from fimble_model.network.transformer import Transformer
@@ -74,6 +75,7 @@ class NativeEngine:
         limits: PassLimits | None = None,
         clock: Clock | None = None,
         memories: Memories | None = None,
+        speculation: SpeculationPort | None = None,
     ) -> None:
         self._transformer = transformer
         self._model = model
@@ -85,6 +87,7 @@ class NativeEngine:
         self._running: dict[RequestId, Row] = {}
         self._cancelled: set[RequestId] = set()
         self._memories = memories
+        self._speculation = speculation
         self._work = EngineWork()
         self._pass_costs = PassCosts()
         self._drawing = Drawing(codec, cache.layout.device)
@@ -279,8 +282,10 @@ class NativeEngine:
         return n_soon >= n_least and n_soon - self._cache.n_cached_tokens(prompt_ids) >= n_least
 
     def _advance_running(self) -> list[Delta]:
+        least = self._pass_costs.least_useful_probability(len(self._running))
         demands = [
-            RowDemand(request_id, row.n_pending) for request_id, row in self._running.items()
+            RowDemand(request_id, row.n_pending, self._draft(row, least))
+            for request_id, row in self._running.items()
         ]
         n_decoding = sum(demand.n_pending_tokens == 1 for demand in demands)
         shares = self._scheduler.plan(demands, self._pass_costs.n_tokens_beside(n_decoding))
@@ -303,6 +308,24 @@ class NativeEngine:
             for row, logprobs_LV, drawn in zip(rows, logprobs, likeliest, strict=True)
         )
         return [delta for delta in deltas if delta is not None]
+
+    def _draft(self, row: Row, least_probability: float) -> int:
+        """Have a decoding row guess what follows; how many tokens it would have checked.
+
+        A fault there costs the row its drafts, not its answer.
+        """
+        n_most = min(row.n_most_drafts, self._cache.max_row_tokens - len(row.known_ids))
+        if self._speculation is None or n_most < 1:
+            return 0
+        started_ms = self._clock.now_ms()
+        try:
+            drafter = row.drafter_of(self._speculation)
+            row.drafts = drafter.propose(n_most, least_probability)[:n_most]
+            self._pass_costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
+        except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
+            row.can_draft, row.drafter, row.drafts = False, None, []
+            _log_fault("row %s drafts no more: %s\n%s", row, error)
+        return len(row.drafts)
 
     def _note_pass(self, shape: Sequence[RowShape], started_ms: float) -> None:
         n_tokens = sum(row.n_tokens for row in shape)
@@ -336,8 +359,19 @@ class NativeEngine:
                 return None
             drawn = self._drawing.draw_first(row)
             row.times.first_token_ms = self._clock.now_ms()
-        else:
-            drawn = likeliest[0] if likeliest else self._drawing.draw_next(row, logprobs_LV[0])
+            return self._take(row, drawn)
+        n_known = len(row.known_ids)
+        for index, draft_id in enumerate((*row.drafts, None)):
+            drawn = (
+                likeliest[index] if likeliest else self._drawing.draw_next(row, logprobs_LV[index])
+            )
+            reason = self._take(row, drawn)
+            if reason is not None or drawn.token_id != draft_id:
+                break
+        row.settle_drafts(n_known)
+        return reason
+
+    def _take(self, row: Row, drawn: Drawn) -> FinishReason | None:
         reason = row.middle.take(drawn.token_id, drawn.logprob)
         row.known_ids.append(drawn.token_id)
         if reason is None and len(row.known_ids) > self._cache.max_row_tokens:
@@ -345,13 +379,7 @@ class NativeEngine:
         return reason
 
     def _fail(self, row: Row, error: Exception, *, is_cache_sound: bool) -> Delta:
-        # The error's own message is left out: a stop rule's may hold the user's text.
-        log.error(
-            "row %s failed with %s\n%s",
-            row.request.request_id,
-            type(error).__name__,
-            "".join(traceback.format_tb(error.__traceback__)),
-        )
+        _log_fault("row %s failed with %s\n%s", row, error)
         return self._end(row, FinishReason.FAILED, is_cache_sound=is_cache_sound)
 
     def _end(self, row: Row, reason: FinishReason, *, is_cache_sound: bool = True) -> Delta:
@@ -363,3 +391,9 @@ class NativeEngine:
         if row.kv is not None:
             (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
         return row.finish(reason, self._clock.now_ms())
+
+
+def _log_fault(message: str, row: Row, error: Exception) -> None:
+    """The error's own message is left out: a stop rule's may hold the user's text."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error(message, row.request.request_id, type(error).__name__, where)

@@ -1,7 +1,8 @@
 """How long a pass of the network takes by the number of its tokens, as measured while it runs.
 
-Owns the measured line and what follows from it: how many of a prompt's tokens may ride beside
-rows that decode, and whether a drafted token is worth its place. Pure: handed milliseconds.
+Owns the measured line, what a guess costs, and what follows from both: how many of a prompt's
+tokens may ride beside rows that decode, and whether a drafted token is worth its place. Pure:
+handed milliseconds.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class PassCosts:
     def __init__(self) -> None:
         self.base_ms = _PRIOR_BASE_MS
         self.token_ms = _PRIOR_TOKEN_MS
+        self.guess_ms = 0.0
         # Sums over passes of weight, n, n^2, ms and n * ms; the prior is two passes on its line.
         self._sums = [0.0] * 5
         for n_tokens in (1, 64):
@@ -49,6 +51,11 @@ class PassCosts:
         self.token_ms = slope
         self.base_ms = (t - slope * n) / weight
 
+    def note_guesses(self, n_guesses: int, ms: float) -> None:
+        """Learn what guessing a token costs."""
+        if n_guesses and ms > 0.0:
+            self.guess_ms += (1.0 - _KEPT) * (ms / n_guesses - self.guess_ms)
+
     def n_tokens_beside(self, n_decoding_rows: int) -> int:
         """How many tokens of prompts may ride beside rows that decode.
 
@@ -61,10 +68,12 @@ class PassCosts:
     def least_useful_probability(self, n_rows: int) -> float:
         """How sure a drafted token must be to be worth its place in a pass of `n_rows` rows.
 
-        It costs `token_ms` whether it is right or not. If it is right, it saves its row a pass:
-        the token's own time and the row's part of the pass's base, which the rows share.
+        It costs the guess and `token_ms` whether it is right or not. If it is right, it saves
+        its row a pass: the token's own time and the row's part of the pass's base, which the
+        rows share.
         """
-        return self.token_ms / (self.base_ms / n_rows + self.token_ms)
+        token_ms = self.token_ms + self.guess_ms
+        return token_ms / (self.base_ms / max(n_rows, 1) + token_ms)
 
     def _add(self, n_tokens: int, ms: float, weight: float) -> None:
         sums = self._sums

@@ -5,6 +5,7 @@ Owns the bookkeeping of a single row. Never runs the network and never sees othe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,11 @@ from torch import Tensor
 from fimble_model.engine.healing import HealingPlan
 from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.memory import MemoryView
+from fimble_model.engine.memory_index import MOST_ORDER, Matches
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
 from fimble_model.engine.ragged_pass import Piece
+from fimble_model.engine.speculation import MOST_DRAFT_TOKENS, DrafterPort, SpeculationPort
 
 __all__ = ["Row", "RowTimes"]
 
@@ -59,6 +62,10 @@ class Row:
         self.n_prefill_passes = 0
         self.trial_logprobs: list[Tensor] = []
         self.memory: MemoryView | None = None
+        self.drafter: DrafterPort | None = None
+        self.drafts: list[TokenId] = []
+        self.can_draft = True
+        self._found: dict[tuple[TokenId, ...], Matches | None] = {}
         chain = plan.chain if plan else ()
         self.known_ids: list[TokenId] = [*request.prompt.token_ids, *chain]
 
@@ -83,6 +90,14 @@ class Row:
         return self.times.first_token_ms is None
 
     @property
+    def n_most_drafts(self) -> int:
+        """Drafts that could be of use in the next pass; only a decoding row has any."""
+        if self.is_in_prefill or not self.can_draft:
+            return 0
+        n_tokens_left = self.request.max_new_tokens - len(self.middle.tokens)
+        return min(MOST_DRAFT_TOKENS, n_tokens_left - 1)
+
+    @property
     def n_silent_pending(self) -> int:
         """Pending tokens whose log-probabilities nobody needs: all before the prompt's last.
 
@@ -93,15 +108,17 @@ class Row:
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
 
     def next_piece(self, n_tokens: int) -> Piece:
-        """The next `n_tokens` pending tokens, for a pass."""
+        """The next `n_tokens` for a pass: pending ones, and drafts as far as it goes beyond."""
         assert self.kv is not None
         n_computed = self.n_computed
-        token_ids = self.known_ids[n_computed : n_computed + n_tokens]
-        return Piece(self.kv, token_ids, min(self.n_silent_pending, n_tokens))
+        pending_ids = self.known_ids[n_computed : n_computed + n_tokens]
+        self.drafts = self.drafts[: n_tokens - len(pending_ids)]
+        return Piece(self.kv, [*pending_ids, *self.drafts], min(self.n_silent_pending, n_tokens))
 
     def count_pass(self, n_tokens: int) -> None:
-        """Note that the row's next `n_tokens` pending tokens are computed."""
+        """Note that the row's next `n_tokens` are computed."""
         self.n_passes += 1
+        self.n_drafted_tokens += len(self.drafts)
         if self.is_in_prefill:
             n_prompt_left = max(len(self.request.prompt.token_ids) - self.n_computed, 0)
             self.n_prefill_passes += 1
@@ -117,6 +134,42 @@ class Row:
         n_prompt = len(self.request.prompt.token_ids)
         after = self.known_ids[n_prompt : n_prompt + n_tokens_after_prompt]
         return [*self.request.prompt.context_ids, *after]
+
+    def find_in_memory(self, read_ids: Sequence[TokenId]) -> Matches | None:
+        """What followed the last of these tokens in the project; None where they never stood.
+
+        A draft that proves right was looked up when it was guessed, and is not again.
+        """
+        assert self.memory is not None
+        key = tuple(read_ids[-MOST_ORDER:])
+        if key not in self._found:
+            self._found[key] = self.memory.find(key)
+        return self._found[key]
+
+    def drafter_of(self, speculation: SpeculationPort) -> DrafterPort:
+        """The row's drafter, which has read all that is known of the middle."""
+        if self.drafter is None:
+            request = self.request
+            self.drafter = speculation.drafter(
+                request.prompt.token_ids,
+                client=request.client,
+                owner=request.owner,
+                context_ids=request.prompt.context_ids,
+                find=self.find_in_memory if self.memory is not None else None,
+            )
+            for token_id in self.known_ids[len(request.prompt.token_ids) :]:
+                self.drafter.read(token_id)
+        return self.drafter
+
+    def settle_drafts(self, n_known_before: int) -> None:
+        """After a pass with drafts: roll back to what is known now, and learn from it."""
+        assert self.kv is not None
+        decided_ids = self.known_ids[n_known_before:]
+        self.n_accepted_tokens += len(decided_ids) - 1
+        self.kv.truncate(len(self.known_ids) - 1)
+        self.drafts = []
+        if self.drafter is not None:
+            self.drafter.learn(decided_ids)
 
     def settle_chain(self, n_chain_tokens: int) -> None:
         """Keep the chain's first tokens, roll back the others."""
