@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Set before torch is imported, and inherited by the servers that tests start. Tests run side by
@@ -13,3 +14,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is not a fault of the code: tests count, they do not time.
 settings.register_profile("fimble", deadline=None)
 settings.load_profile("fimble")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption(
+        "--every-cursor",
+        action="store_true",
+        help="Try the stop law at every cursor of every sample file: some minutes.",
+    )

@@ -42,7 +42,9 @@ class Boundary:
     `closing_column` is where the word stands that closes the block and is the middle's to write,
     with `n_closers_after` brackets behind it. `line_left` is what stands left of the cursor where
     words close blocks, and `is_word_closed` says that its blocks are closed on the right or below.
-    `has_case_patterns` lets lines be a shell's `start)`.
+    `has_case_patterns` lets lines be a shell's `start)`. `has_body_below` says that what the
+    cursor's line is about to open has its body and its closing brace below. `begun_opener` is the
+    beginning of a string's opener left of the cursor, such as the `r` of `r#"`.
     """
 
     language: Language
@@ -66,3 +68,5 @@ class Boundary:
     line_left: str = ""
     is_word_closed: bool = True
     has_case_patterns: bool = False
+    has_body_below: bool = False
+    begun_opener: str = ""

@@ -87,9 +87,19 @@ def _n_overlap(text: str, ahead: str) -> int:
     own = _own_signs(text)
     for n_chars in range(min(len(text), len(ahead), _MAX_OVERLAP_CHARS), 0, -1):
         start = len(text) - n_chars
-        if text.endswith(ahead[:n_chars]) and not any(index >= start for index in own):
+        is_same = text.endswith(ahead[:n_chars]) and not _cuts_word(text, start)
+        if is_same and not any(index >= start for index in own):
             return n_chars
     return 0
+
+
+def _cuts_word(text: str, start: int) -> bool:
+    """True where a word would lose its end: `shape` and `else` have no `e` in common."""
+
+    def is_name(sign: str) -> bool:
+        return sign.isalnum() or sign == "_"
+
+    return start > 0 and is_name(text[start - 1]) and is_name(text[start])
 
 
 def _own_signs(text: str) -> set[int]:

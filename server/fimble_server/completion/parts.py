@@ -16,6 +16,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "ahead",
     "refusals",
     "sure-beginning",
+    "close-blocks",
     "fit-to-right",
     "unfit-characters",
     "stop-rule",

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
 from fimble_server.completion.answer import Hidden
+from fimble_server.completion.closing import close_own_blocks
 from fimble_server.completion.cutting import Material, cut_middle
 from fimble_server.completion.overlap import Fitted, fit_to_right, is_only_closers
 from fimble_server.completion.page import Page, with_line_feeds
 from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Mode, Plan
+from fimble_server.completion.stopping import MiddleStop
 from fimble_server.completion.sure_beginning import sure_beginning
 from fimble_server.context.secret_strings import find_secret
 
@@ -92,6 +94,8 @@ def _judge(
     """The kept beginning of a middle fitted to the page, or the first reason to hide it."""
     if middle.strip() and not kept.strip():
         return Hidden(text=middle, reason="nothing of it may stay")
+    if "close-blocks" not in without:
+        kept = _with_blocks_closed(kept, page, plan)
     fitted = Fitted(kept, 0) if "fit-to-right" in without else fit_to_right(kept, page.line_right)
     text = _without_blank_lines_filled(fitted.text)
     confidence = confidence_of(tokens, len(fitted.text))
@@ -100,6 +104,15 @@ def _judge(
         if reason is not None and name not in without:
             return Hidden(text=text or middle, reason=reason)
     return Draft(text=text, n_overwritten_chars=fitted.n_overwritten_chars, confidence=confidence)
+
+
+def _with_blocks_closed(kept: str, page: Page, plan: Plan) -> str:
+    stop = plan.stop
+    if not isinstance(stop, MiddleStop):
+        return kept
+    if not is_only_closers(page.line_right):  # It will stay on the cursor's line.
+        kept = kept.partition("\n")[0]
+    return close_own_blocks(kept, stop.boundary, page.line_left, plan.max_lines)
 
 
 def confidence_of(tokens: Sequence[GeneratedToken], n_kept_chars: int) -> float:

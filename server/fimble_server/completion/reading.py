@@ -6,12 +6,12 @@ more text never moves it. Knows nothing of modes, models or the buffer beyond `B
 
 from __future__ import annotations
 
-from fimble_server.completion.block_words import BlockWords
+from fimble_server.completion.block_words import BlockWords, OpenPart
 from fimble_server.completion.boundary import Boundary, Extent
 from fimble_server.document.languages import Language, Layout
 from fimble_server.document.lexemes import LexemeKind, Lexicon, lexicon_of, n_columns
 
-__all__ = ["Reader"]
+__all__ = ["OpenPart", "Reader"]
 
 _CONTINUING_SIGNS = ".?:&|+*=<-"
 # Words of Python that begin statements and stand in no expression.
@@ -35,7 +35,8 @@ class Reader:
         self._lexicon: Lexicon = lexicon_of(boundary.language)
         self._is_braces = boundary.language.layout is Layout.BRACES
         self._position = 0
-        self._opened: list[str] = []
+        self._opened: list[OpenPart] = []
+        self._line_ends: list[tuple[int, tuple[OpenPart, ...]]] = []
         self._n_closable = len(boundary.closable)
         self._floor = boundary.floor_column
         self._column: int | None = boundary.start_column
@@ -49,7 +50,9 @@ class Reader:
         self._has_statement = boundary.start_column is None
         self._is_after_jump = False
         self._safe_end: int | None = None
+        self._safe_before: int | None = None
         self._n_closers_left: int | None = None
+        self._is_prelude_line = False
         self._ends_with_line = False
         self._words = (
             BlockWords(boundary.language, boundary.line_left, is_closed=boundary.is_word_closed)
@@ -77,6 +80,17 @@ class Reader:
         """Where the last whole line ended with all of the middle's own brackets closed."""
         return self._safe_end
 
+    @property
+    def opened(self) -> list[OpenPart]:
+        """What the middle has opened and not closed, the outermost first."""
+        words = self._words.own if self._words is not None else []
+        return sorted([*self._opened, *words], key=lambda part: part.offset)
+
+    @property
+    def line_ends(self) -> list[tuple[int, tuple[OpenPart, ...]]]:
+        """Where the lines read so far end, each with what was open there."""
+        return self._line_ends
+
     def _kept_at(self, limit: int) -> int:
         self._note_safe_end(limit)
         if self._safe_end is not None and self._boundary.extent is not Extent.LINE:
@@ -86,6 +100,8 @@ class Reader:
     def _read_to(self, end: int, *, is_whole: bool) -> None:
         if self._is_inside and not self._leave_inside(end, is_whole=is_whole):
             return
+        if self._position == 0 and self._boundary.begun_opener:
+            self._position = self._end_of_begun_string(end)
         match = self._lexicon.lexeme.match
         while self.cut is None and self._position < end:
             found = match(self.text, self._position, end)
@@ -96,6 +112,17 @@ class Reader:
                 return
             self._take(kind, found.group(), found.start())
             self._position = found.end()
+
+    def _end_of_begun_string(self, end: int) -> int:
+        """Where the string ends whose opener the cursor has cut; 0 where it is none after all."""
+        begun = self._boundary.begun_opener
+        for form in self._boundary.language.strings:
+            start = len(form.opener) - len(begun)
+            if start > 0 and (begun + self.text[:start]) == form.opener:
+                found = self._lexicon.remainders[form.opener].match(self.text, start, end)
+                assert found is not None  # Every remainder may end at the end of the text.
+                return found.end() if found.end() < end else 0
+        return 0
 
     def _leave_inside(self, end: int, *, is_whole: bool) -> bool:
         """Read to the end of the string or comment that the cursor is in."""
@@ -155,6 +182,8 @@ class Reader:
         if self._ends_with_line:
             self._cut_at(offset)
             return
+        if not self._is_prelude_line or self.opened:
+            self._line_ends.append((len(self.text[:offset].rstrip()), tuple(self.opened)))
         if self._words is not None:
             self._words.begin_line()
         has_open = bool(self._opened) or self._n_closable > 0
@@ -163,7 +192,8 @@ class Reader:
             self._cut_at((self._safe_end or 0) if self._opened else colon)
             return
         if self._boundary.extent is Extent.LINE:
-            is_block_open = self._boundary.is_header and set(self._opened) == {"{"}
+            signs = {part.sign for part in self._opened}
+            is_block_open = self._boundary.is_header and signs == {"{"}
             if not has_open or is_block_open:
                 self._cut_at(offset)
                 return
@@ -175,19 +205,25 @@ class Reader:
     def _note_safe_end(self, offset: int) -> None:
         """A line may be the last one where no bracket and no header waits for what follows."""
         end = len(self.text[:offset].rstrip())
+        if (self._words is not None and self._words.own) or self._is_prelude_line:
+            return
         is_header = not self._is_braces and self.text[:end].endswith(":")
         if end and not is_header and not self._opened and self._n_closable <= 0:
-            self._safe_end = end
+            self._safe_before, self._safe_end = self._safe_end, end
 
     def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:
         """Judge a line by what it begins with: is it still in the block, and a new statement?"""
         column = self._column or 0
+        self._is_prelude_line = lexeme[0] == "@" or lexeme == "template"
         is_in_closable = self._n_closable > 0 and kind is not LexemeKind.CLOSER
         if (self._opened or is_in_closable) and self._is_never_closed(lexeme, column):
             self._cut_at((self._safe_end or 0) if self._opened else start)
             return
         if self._opened or kind is LexemeKind.CLOSER:
             return
+        if lexeme == "{" and self._is_braces:  # What stands above it is its header.
+            self._safe_end = self._safe_before
+            del self._line_ends[-1:]
         if self._is_first and self._is_too_far_in(column):
             self._cut_at(start)
             return
@@ -198,6 +234,13 @@ class Reader:
                 self._cut_at(start)
             return
         is_clause = lexeme in self._boundary.language.clauses
+        is_end = lexeme in self._boundary.language.closing_words
+        if is_end and column == self._floor and column not in self._own_headers:
+            if column == self._boundary.closing_column:
+                self._may_close(column, lexeme)
+            elif self._words is not None and not self._words.own:
+                self._cut_at(start)
+            return
         if not self._is_braces and is_clause and column == self._floor:
             is_own = column in self._own_headers
             if not is_own and not self._may_begin_clause() and self._is_forbidden(lexeme):
@@ -236,7 +279,7 @@ class Reader:
     def _ends_like_a_header(self, offset: int) -> bool:
         """True where a line in round brackets ends with a colon, as no line of Python does."""
         is_python = self._boundary.language.language_id == "python"
-        innermost = self._opened[-1] if self._opened else self._boundary.closable[-1:]
+        innermost = self._opened[-1].sign if self._opened else self._boundary.closable[-1:]
         return is_python and innermost == "(" and self.text[:offset].rstrip().endswith(":")
 
     def _is_too_far_in(self, column: int) -> bool:
@@ -266,7 +309,7 @@ class Reader:
 
     def _take_code(self, kind: LexemeKind, lexeme: str, start: int) -> None:
         if kind is LexemeKind.OPENER:
-            self._opened.append(lexeme)
+            self._opened.append(OpenPart(lexeme, start))
         elif kind is LexemeKind.CLOSER:
             self._take_closer(lexeme, start)
         elif self._opened:
@@ -284,7 +327,7 @@ class Reader:
             self._is_after_jump = False
         if kind is LexemeKind.COMMENT:
             return
-        is_own = self._words.take(kind, lexeme, is_line_start=self._is_line_start)
+        is_own = self._words.take(kind, lexeme, start, is_line_start=self._is_line_start)
         is_there = lexeme == self._boundary.right_sign and self._n_closable == 0
         if is_there or not is_own:
             self._cut_at(start)

@@ -89,6 +89,8 @@ def build_stop(
         n_closers_after=facts.n_holders_open,
         line_left=facts.line_left if language.closing_words and not facts.inside else "",
         is_word_closed=_is_word_closed(facts),
+        has_body_below=facts.has_body_below,
+        begun_opener=_begun_opener(facts),
         has_case_patterns=language.has_case_parentheses and not facts.open_brackets,
     )
     return MiddleStop(boundary=boundary)
@@ -99,6 +101,18 @@ def _closing_column(facts: SyntaxFacts) -> int | None:
     is_missing = bool(facts.language.closing_words) and not facts.block.has_closer
     is_statement = facts.block.kind not in (BlockKind.MODULE, BlockKind.BRACKETS, BlockKind.CASE)
     return facts.block.header_column if is_missing and is_statement else None
+
+
+def _begun_opener(facts: SyntaxFacts) -> str:
+    """What of an opener such as `r#"` stands left of the cursor, as a word of its own."""
+    for form in facts.language.strings if facts.inside is None else ():
+        for n_chars in range(len(form.opener) - 1, 0, -1):
+            begun = form.opener[:n_chars]
+            before = facts.line_left[: -len(begun)][-1:]
+            is_word = begun[0].isalnum() and not (before.isalnum() or before == "_")
+            if is_word and facts.line_left.endswith(begun):
+                return begun
+    return ""
 
 
 def _is_word_closed(facts: SyntaxFacts) -> bool:
@@ -123,7 +137,8 @@ def _forbidden_clauses(facts: SyntaxFacts) -> frozenset[str]:
     """
     is_case = facts.block.kind is BlockKind.CASE and facts.language.layout is Layout.BRACES
     is_label = facts.line_left.split()[:1] and facts.line_left.split()[0].rstrip(":") in _LABELS
-    if is_case or is_label:
+    is_in_words = bool(facts.language.closing_words) and facts.block.kind is not BlockKind.SWITCH
+    if is_case or is_label or is_in_words:
         return facts.language.clauses
     return facts.language.clauses - _LABELS
 

@@ -32,7 +32,7 @@ _BRACELESS = frozenset({"if", "else", "for", "while", "do"})
 
 
 def braced_block(
-    parsed: Parsed, cursor: int, line: Line, scan: Scan, closers: list[Closer]
+    parsed: Parsed, cursor: int, line: Line, scan: Scan, closers: list[Closer | None]
 ) -> Block:
     """The innermost block at the cursor. `closers` match `scan.opened` from the last one on."""
     if line.is_blank and (header := _braceless_header(parsed, scan)) is not None:
@@ -100,7 +100,7 @@ def _block_of_brace(
     cursor: int,
     line: Line,
     scan: Scan,
-    closers: list[Closer],
+    closers: list[Closer | None],
     brace_index: int,
 ) -> Block:
     brace = scan.opened[brace_index]

@@ -75,7 +75,8 @@ class SyntaxFacts:
     `is_mark_cut` says that the cursor parts the signs that begin a comment, `is_test` that the
     block at the cursor is the body of a test which has a name. `n_holders_open` counts brackets
     that hold the block at the cursor and that nothing closes below. `is_closed_below` says that
-    the word that closes a block of the cursor's own line stands below.
+    the word that closes a block of the cursor's own line stands below, `has_body_below` that the
+    closing brace of a block does which that line has not opened yet.
     In `print(len("😀<|>"))` the open brackets are `((`, and both are closed on the right.
     """
 
@@ -94,6 +95,7 @@ class SyntaxFacts:
     is_mark_cut: bool
     is_test: bool
     is_closed_below: bool
+    has_body_below: bool
     is_settled: bool
     is_after_jump: bool
     is_below_blank: bool
@@ -132,13 +134,14 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
         block=block,
         above=_above(parsed, cursor, line, scan),
         open_brackets=brackets,
-        n_closed_right=min(len(brackets), len(closers)),
-        n_holders_open=max(0, n_holding - max(0, len(closers) - len(scan.opened) + n_holding)),
+        n_closed_right=_n_closed(closers[: len(brackets)]),
+        n_holders_open=n_holding - _n_closed(closers[len(brackets) :]),
         is_word_cut=_is_word_cut(line),
         is_mark_cut=scan.inside is None
         and find_split_mark(parsed.language, text, cursor) is not None,
         is_test=_is_test(text, block),
         is_closed_below=_is_closed_below(parsed, line),
+        has_body_below=_has_body_below(parsed, cursor, line, scan),
         is_after_jump=line.is_blank and is_after_jump(parsed, line, scan),
         is_settled=line.is_blank and is_column_settled(parsed, line, scan),
         is_below_blank=not (below.left + below.right).strip(),
@@ -149,7 +152,7 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
 
 
 def _enclosing_block(
-    parsed: Parsed, cursor: int, line: Line, scan: Scan, closers: list[Closer]
+    parsed: Parsed, cursor: int, line: Line, scan: Scan, closers: list[Closer | None]
 ) -> Block:
     is_indented = parsed.language.layout is Layout.INDENTATION
     brace_index = None if is_indented else innermost_brace(parsed, scan)
@@ -161,7 +164,7 @@ def _enclosing_block(
     return braced_block(parsed, cursor, line, scan, closers)
 
 
-def _bracket_block(parsed: Parsed, cursor: int, scan: Scan, closers: list[Closer]) -> Block:
+def _bracket_block(parsed: Parsed, cursor: int, scan: Scan, closers: list[Closer | None]) -> Block:
     opener = scan.opened[-1]
     column = column_at(parsed.text, opener.offset)
     return build_block(
@@ -169,25 +172,38 @@ def _bracket_block(parsed: Parsed, cursor: int, scan: Scan, closers: list[Closer
         column,
         column,
         opener=opener.offset,
-        has_closer=bool(closers),
+        has_closer=bool(closers) and closers[0] is not None,
         is_empty=not parsed.text[opener.offset + 1 : cursor].strip(),
     )
 
 
-def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer]:
-    """The closers below that close what is open at the cursor, the innermost first."""
+def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer | None]:
+    """What below closes each bracket that is open at the cursor, the innermost first.
+
+    None stands for a bracket that nothing closes while one further out is closed.
+    """
     if not scan.opened:
         return []
-    found = scan_below(parsed, cursor, scan.inside, len(scan.opened))
-    closers = []
-    for n_passed, closer in enumerate(found):
-        opened = scan.opened[: len(scan.opened) - n_passed]
-        if closer.character != _PAIRS[opened[-1].character]:
+    closers: list[Closer | None] = []
+    opened = list(scan.opened)
+    for closer in scan_below(parsed, cursor, scan.inside, len(scan.opened)):
+        is_below = "\n" in parsed.text[cursor : closer.offset]
+        skipped: list[None] = []
+        while opened and not (
+            closer.character == _PAIRS[opened[-1].character]
+            and (not is_below or _may_close(parsed, opened, closer))
+        ):
+            skipped.append(None)
+            opened.pop()
+        if not opened:
             break
-        if "\n" in parsed.text[cursor : closer.offset] and not _may_close(parsed, opened, closer):
-            break
-        closers.append(closer)
+        opened.pop()
+        closers += [*skipped, closer]
     return closers
+
+
+def _n_closed(closers: list[Closer | None]) -> int:
+    return sum(closer is not None for closer in closers)
 
 
 def _may_close(parsed: Parsed, opened: list[Opener], closer: Closer) -> bool:
@@ -228,6 +244,23 @@ def _is_closed_below(parsed: Parsed, line: Line) -> bool:
     if line.is_blank or not parsed.language.closing_words:
         return False
     return is_closed_below(parsed, line.end, own_column(line))
+
+
+def _has_body_below(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> bool:
+    """True where the first brace that closes nothing below is indented like the cursor's line."""
+    if line.is_blank or parsed.language.layout is Layout.INDENTATION:
+        return False
+    column = own_column(line)
+    braces = [opener for opener in scan.opened if opener.character == "{"]
+    if braces and column_at(parsed.text, braces[-1].header) >= column:
+        return False
+    below = scan_below(parsed, cursor, scan.inside, len(scan.opened) + 1)
+    brace = next((closer for closer in below if closer.character == "}"), None)
+    return (
+        brace is not None
+        and brace.offset > line.end
+        and column_at(parsed.text, brace.offset) == column
+    )
 
 
 def _is_word_cut(line: Line) -> bool:
