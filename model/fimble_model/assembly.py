@@ -5,6 +5,8 @@ Owns nothing but the fitting. Needs torch; `loading` and tests come here with th
 
 from __future__ import annotations
 
+import torch
+
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
@@ -13,7 +15,6 @@ from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
-from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Placement
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
@@ -50,7 +51,7 @@ def assemble_engine(
         )
     if has_memory is None:
         has_memory = pays_for(config.n_parameters)
-    cache = KvCache(_layout_of(config, placement), cache_bytes)
+    cache = KvCache(_layout_of(transformer, placement), cache_bytes)
     model = ModelInfo(
         name=name,
         device=placement.device,
@@ -77,13 +78,14 @@ def assemble_engine(
     )
 
 
-def _layout_of(config: NetworkConfig, placement: Placement) -> KvLayout:
+def _layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
+    config = transformer.config
     return KvLayout(
         n_layers=config.n_layers,
         n_key_heads=config.n_key_heads,
         head_size=config.head_size,
         max_tokens=config.max_positions,
-        dtype=placement.dtype.compute,
+        dtype=placement.dtype.compute if transformer.native is None else torch.float16,
         device=placement.torch_device,
     )
 

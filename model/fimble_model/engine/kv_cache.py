@@ -69,8 +69,9 @@ class KvPool:
         self, layer_index: int, pages_T: Tensor, slots_T: Tensor, k_TKD: Tensor, v_TKD: Tensor
     ) -> None:
         """Put a row's new keys and values into their slots, given by page and slot in it."""
-        self.keys_LPKDS[layer_index][pages_T, :, :, slots_T] = k_TKD
-        self.values_LPKSD[layer_index][pages_T, :, slots_T] = v_TKD
+        dtype = self.layout.dtype
+        self.keys_LPKDS[layer_index][pages_T, :, :, slots_T] = k_TKD.to(dtype)
+        self.values_LPKSD[layer_index][pages_T, :, slots_T] = v_TKD.to(dtype)
 
     def gather(self, layer_index: int, pages_P: Tensor, n_slots: int) -> tuple[Tensor, Tensor]:
         """A copy of a row's `k_KSD` and `v_KSD` in whole pages, zero from slot `n_slots` on."""

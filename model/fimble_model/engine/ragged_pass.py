@@ -122,5 +122,6 @@ class _RaggedAttend:
             self._pool.write(layer_index, pages_T, slots_T, k_NKD[here], v_NKD[here])
             n_slots = span.n_cached + span.end - span.start
             k_KSD, v_KSD = self._pool.gather(layer_index, span.pages_P, n_slots)
+            k_KSD, v_KSD = k_KSD.to(q_NHD.dtype), v_KSD.to(q_NHD.dtype)
             outputs.append(attend_cached(q_NHD[here], k_KSD, v_KSD, span.n_cached))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)

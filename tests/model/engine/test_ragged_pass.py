@@ -83,16 +83,16 @@ def _native(shape: str) -> Transformer:
     return network
 
 
-def _cache(config: NetworkConfig, n_pages: int = 40) -> KvCache:
+def _cache(config: NetworkConfig, dtype: torch.dtype = torch.float16) -> KvCache:
     layout = KvLayout(
         n_layers=config.n_layers,
         n_key_heads=config.n_key_heads,
         head_size=config.head_size,
         max_tokens=config.max_positions,
-        dtype=torch.float32,
+        dtype=dtype,
         device=torch.device("cpu"),
     )
-    return KvCache(layout, n_pages * layout.bytes_per_page)
+    return KvCache(layout, 40 * layout.bytes_per_page)
 
 
 def _token_ids(seed: int, n_tokens: int) -> list[TokenId]:
@@ -106,8 +106,13 @@ def _row(cache: KvCache) -> KvRow:
     return row
 
 
-def _run_in_pieces(network: Transformer, token_ids: list[TokenId], sizes: Sequence[int]) -> Tensor:
-    cache = _cache(network.config)
+def _run_in_pieces(
+    network: Transformer,
+    token_ids: list[TokenId],
+    sizes: Sequence[int],
+    dtype: torch.dtype = torch.float16,
+) -> Tensor:
+    cache = _cache(network.config, dtype)
     row = _row(cache)
     found = []
     for size in sizes:
@@ -119,9 +124,10 @@ def _run_in_pieces(network: Transformer, token_ids: list[TokenId], sizes: Sequen
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_pass_is_near_the_float32_reference(shape: str) -> None:
-    """Only the weights are rounded to 8 bits; the rest agrees to a float's precision."""
+    """Weights are rounded to 8 bits, cached numbers to 16; little else is lost."""
     token_ids = _token_ids(1, 150)
-    expected = _run_in_pieces(_network(shape, Dtype.FLOAT32), token_ids, [150])
+    reference = _network(shape, Dtype.FLOAT32)
+    expected = _run_in_pieces(reference, token_ids, [150], torch.float32)
     found = _run_in_pieces(_native(shape), token_ids, [150])
     assert torch.allclose(found.exp().sum(dim=1), torch.ones(150), atol=1e-4)
     assert float((found - expected).abs().max()) < 0.05
@@ -138,7 +144,7 @@ def test_a_pass_equals_torch_over_the_same_weights(shape: str) -> None:
         expected = _run_in_pieces(network, token_ids, [100, 50])
     finally:
         network.native = native
-    assert torch.allclose(found, expected, rtol=0, atol=2e-4)
+    assert torch.allclose(found, expected, rtol=0, atol=5e-3)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -11,6 +11,10 @@
 #define TEXT(x) #x
 #define NAME(x) TEXT(x)
 
+enum {
+    NEAR_BYTES = 20 * 1024, /* Of the innermost cache of 32 KB or more. */
+};
+
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static float quantise(const float *x, int32_t n, int32_t stride, int16_t *values) {
@@ -123,9 +127,12 @@ INLINE void multiply_tile(const struct linear *linear, const struct quantised *x
     const int32_t n_pairs = (linear->n_inputs + 1) / 2;
     const int8_t *weights = linear->panels + (size_t)panel * (size_t)n_pairs * 2 * PANEL;
     const int16_t *values = x->values + (size_t)row * (size_t)x->stride;
+    /* The next panel comes while this one is computed: it is the same place, one panel on. */
+    const ptrdiff_t ahead = (ptrdiff_t)n_pairs * 2 * PANEL;
     i8 sums[TILE_ROWS][2];
     UNROLL for (int r = 0; r < n_rows; r++) sums[r][0] = sums[r][1] = (i8){0};
     for (int32_t pair = 0; pair < n_pairs; pair++) {
+        __builtin_prefetch(weights + ahead);
         s16 first = widen(weights), second = widen(weights + PANEL);
         weights += 2 * PANEL;
         UNROLL for (int r = 0; r < n_rows; r++) {
@@ -138,25 +145,31 @@ INLINE void multiply_tile(const struct linear *linear, const struct quantised *x
         finish_row(linear, panel, sums[r], x->scales[row + r], ending, out + r * out_stride);
 }
 
+static void multiply_rows(const struct linear *linear, const struct quantised *x, int32_t row,
+                          int32_t n_rows, int32_t panel, enum ending ending, float *out,
+                          ptrdiff_t out_stride) {
+    while (n_rows > 0) {
+        /* Two even tiles rather than a full one and a rest. */
+        int32_t n = n_rows <= TILE_ROWS ? n_rows : n_rows < 2 * TILE_ROWS - 3 ? 4 : TILE_ROWS;
+        switch (n) {
+#define CASE(n) case n: multiply_tile(linear, x, row, n, panel, ending, out, out_stride); break;
+            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#undef CASE
+        }
+        row += n, n_rows -= n, out += n * out_stride;
+    }
+}
+
 static void multiply(const struct linear *linear, const struct quantised *x, int32_t first_row,
                      int32_t n_rows, int32_t first, int32_t last, enum ending ending, float *out,
                      ptrdiff_t out_stride) {
-    for (int32_t panel = first; panel < last; panel++) {
-        int32_t r = 0;
-        while (r < n_rows) {
-            int32_t left = n_rows - r;
-            /* Two even tiles rather than a full one and a rest. */
-            int32_t n = left <= TILE_ROWS ? left : left < 2 * TILE_ROWS - 3 ? 4 : TILE_ROWS;
-            float *to = out + r * out_stride;
-            switch (n) {
-#define CASE(n) \
-    case n: multiply_tile(linear, x, first_row + r, n, panel, ending, to, out_stride); break;
-                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#undef CASE
-            }
-            r += n;
-        }
-    }
+    /* So few rows at a time that they stay in the innermost cache while all panels pass by. */
+    int32_t n_block = NEAR_BYTES / (2 * x->stride) / TILE_ROWS * TILE_ROWS;
+    n_block = n_block < TILE_ROWS ? TILE_ROWS : n_block;
+    for (int32_t r = 0; r < n_rows; r += n_block)
+        for (int32_t panel = first; panel < last; panel++)
+            multiply_rows(linear, x, first_row + r, n_rows - r < n_block ? n_rows - r : n_block,
+                          panel, ending, out + r * out_stride, out_stride);
 }
 
 /* ---- heads ------------------------------------------------------------------------------------ */
@@ -172,7 +185,7 @@ INLINE void turn(float *x, int32_t size, const float *cos_D, const float *sin_D,
 }
 
 static void place(const struct heads *heads, float *heads_of_token, const float *cos_D,
-                  const float *sin_D, float *keys, float *values, int32_t slot) {
+                  const float *sin_D, uint16_t *keys, uint16_t *values, int32_t slot) {
     int32_t size = heads->head_size, n_turned = heads->n_query_heads + heads->n_key_heads;
     float query_factor = 1.0f / sqrtf((float)size);
     for (int32_t h = 0; h < n_turned; h++) {
@@ -185,10 +198,12 @@ static void place(const struct heads *heads, float *heads_of_token, const float 
     const float *key = heads_of_token + (ptrdiff_t)heads->n_query_heads * size;
     const float *value = heads_of_token + (ptrdiff_t)n_turned * size;
     for (int32_t k = 0; k < heads->n_key_heads; k++) {
-        float *key_DS = keys + (ptrdiff_t)k * size * PAGE_SLOTS;
-        for (int32_t d = 0; d < size; d++) key_DS[d * PAGE_SLOTS + slot] = key[k * size + d];
-        memcpy(values + ((ptrdiff_t)k * PAGE_SLOTS + slot) * size, value + k * size,
-               (size_t)size * sizeof(float));
+        uint16_t *key_DS = keys + (ptrdiff_t)k * size * PAGE_SLOTS;
+        uint16_t *value_D = values + ((ptrdiff_t)k * PAGE_SLOTS + slot) * size;
+        for (int32_t d = 0; d < size; d++) {
+            key_DS[d * PAGE_SLOTS + slot] = to_half(key[k * size + d]);
+            value_D[d] = to_half(value[k * size + d]);
+        }
     }
 }
 
@@ -203,20 +218,37 @@ struct rows {
     float *outputs[TILE_ROWS];
 };
 
+/* sums += factors x the next 8 * n_wide halves. Few rows keep their factors, many the halves: either
+ * way all sums stay in registers. */
+INLINE void add_outer(f8 sums[TILE_ROWS][8], const int n_rows, const int n_wide,
+                      const float *const factors[TILE_ROWS], ptrdiff_t at, const uint16_t *halves) {
+    if (n_rows <= 3) {
+        f8 factor[3];
+        UNROLL for (int r = 0; r < n_rows; r++) factor[r] = splat(factors[r][at]);
+        UNROLL for (int w = 0; w < n_wide; w++) {
+            f8 part = load_halves(halves + w * LANES);
+            UNROLL for (int r = 0; r < n_rows; r++)
+                sums[r][w] = multiply_add(factor[r], part, sums[r][w]);
+        }
+    } else {
+        f8 part[2];
+        UNROLL for (int w = 0; w < n_wide; w++) part[w] = load_halves(halves + w * LANES);
+        UNROLL for (int r = 0; r < n_rows; r++) {
+            f8 factor = splat(factors[r][at]);
+            UNROLL for (int w = 0; w < n_wide; w++)
+                sums[r][w] = multiply_add(factor, part[w], sums[r][w]);
+        }
+    }
+}
+
 /* Scores of `n_rows` queries with 8 * n_wide slots; both constant wherever this is inlined. */
 INLINE void score_tile(const struct rows *rows, const int n_rows, const int n_wide,
-                       const float *key_DS, int32_t size, ptrdiff_t at) {
+                       const uint16_t *key_DS, int32_t size, ptrdiff_t at) {
     f8 sums[TILE_ROWS][8];
     UNROLL for (int r = 0; r < n_rows; r++)
         UNROLL for (int w = 0; w < n_wide; w++) sums[r][w] = splat(0.0f);
-    for (int32_t d = 0; d < size; d++) {
-        const float *key = key_DS + d * PAGE_SLOTS;
-        UNROLL for (int r = 0; r < n_rows; r++) {
-            f8 query = splat(rows->queries[r][d]);
-            UNROLL for (int w = 0; w < n_wide; w++)
-                sums[r][w] = multiply_add(query, load8(key + w * LANES), sums[r][w]);
-        }
-    }
+    for (int32_t d = 0; d < size; d++)
+        add_outer(sums, n_rows, n_wide, rows->queries, d, key_DS + d * PAGE_SLOTS);
     UNROLL for (int r = 0; r < n_rows; r++)
         UNROLL for (int w = 0; w < n_wide; w++)
             store8(rows->scores[r] + at + w * LANES, sums[r][w]);
@@ -224,31 +256,26 @@ INLINE void score_tile(const struct rows *rows, const int n_rows, const int n_wi
 
 /* Outputs [at, at + 8 * n_wide) of D of `n_rows` queries, over a page's first `n_slots` slots. */
 INLINE void value_tile(const struct rows *rows, const int n_rows, const int n_wide,
-                       const float *value_SD, int32_t size, int32_t at, ptrdiff_t first_slot,
+                       const uint16_t *value_SD, int32_t size, int32_t at, ptrdiff_t first_slot,
                        int32_t n_slots) {
     f8 sums[TILE_ROWS][8];
     UNROLL for (int r = 0; r < n_rows; r++)
         UNROLL for (int w = 0; w < n_wide; w++)
             sums[r][w] = load8(rows->outputs[r] + at + w * LANES);
-    for (int32_t slot = 0; slot < n_slots; slot++) {
-        const float *value = value_SD + (ptrdiff_t)slot * size + at;
-        UNROLL for (int r = 0; r < n_rows; r++) {
-            f8 weight = splat(rows->scores[r][first_slot + slot]);
-            UNROLL for (int w = 0; w < n_wide; w++)
-                sums[r][w] = multiply_add(weight, load8(value + w * LANES), sums[r][w]);
-        }
-    }
+    for (int32_t slot = 0; slot < n_slots; slot++)
+        add_outer(sums, n_rows, n_wide, (const float *const *)rows->scores, first_slot + slot,
+                  value_SD + (ptrdiff_t)slot * size + at);
     UNROLL for (int r = 0; r < n_rows; r++)
         UNROLL for (int w = 0; w < n_wide; w++)
             store8(rows->outputs[r] + at + w * LANES, sums[r][w]);
 }
 
-INLINE void score_page(const struct rows *rows, int32_t n_rows, const float *key_DS, int32_t size,
+INLINE void score_page(const struct rows *rows, int32_t n_rows, const uint16_t *key_DS, int32_t size,
                        ptrdiff_t first_slot, int32_t n_slots) {
     /* Few rows take many slots at once, so that enough chains run side by side. */
     int32_t n_wide = n_rows == 1 ? 8 : n_rows <= 3 ? 4 : 2;
     for (int32_t s = 0; s < n_slots; s += n_wide * LANES) {
-        const float *key = key_DS + s;
+        const uint16_t *key = key_DS + s;
         ptrdiff_t at = first_slot + s;
         switch (n_rows) {
             case 1: score_tile(rows, 1, 8, key, size, at); break;
@@ -261,7 +288,7 @@ INLINE void score_page(const struct rows *rows, int32_t n_rows, const float *key
     }
 }
 
-INLINE void value_page(const struct rows *rows, int32_t n_rows, const float *value_SD,
+INLINE void value_page(const struct rows *rows, int32_t n_rows, const uint16_t *value_SD,
                        int32_t size, ptrdiff_t first_slot, int32_t n_slots) {
     int32_t most_wide = n_rows == 1 ? 8 : n_rows <= 3 ? 4 : 2;
     for (int32_t at = 0; at < size;) {

@@ -9,6 +9,7 @@
  * Numbers. Weights are int8, symmetric, one scale an output channel. Activations are whole numbers
  * of up to 15 bits, one scale a row: as many levels as keep every int32 sum exact. So a row's
  * products are exact, and depend on that row alone, however rows and threads share the work.
+ * Cached keys and values are halves of 16 bits, which a row reads back of its own tokens too.
  * Everything else is float32, each value computed in an order that follows from its own place. */
 #ifndef FIMBLE_KERNELS_H
 #define FIMBLE_KERNELS_H
@@ -61,7 +62,7 @@ struct attention_job {
     const float *queries; /* The first token's first query head; heads lie D apart. */
     float *outputs;       /* Likewise. */
     ptrdiff_t query_stride, output_stride; /* From token to token. */
-    const float *keys, *values;            /* This layer and key head in page 0. */
+    const uint16_t *keys, *values;         /* This layer and key head in page 0. */
     ptrdiff_t page_stride;                 /* From page to page. */
     const int32_t *pages;                  /* The row's pages, in order. */
     int32_t n_tokens, n_heads, head_size;  /* n_heads is G. */
@@ -88,7 +89,7 @@ struct kernels {
      * 1 / sqrt(D), and write key and value to slot `slot` of a page. keys and values are key head
      * 0 of that page; head k lies k * D * PAGE_SLOTS further on. */
     void (*place)(const struct heads *heads, float *heads_of_token, const float *cos_D,
-                  const float *sin_D, float *keys, float *values, int32_t slot);
+                  const float *sin_D, uint16_t *keys, uint16_t *values, int32_t slot);
 
     void (*attend)(const struct attention_job *job);
 

@@ -30,7 +30,8 @@ enum { N_KERNELS = sizeof all_kernels / sizeof *all_kernels };
 
 static int can_run(const struct kernels *kernels) {
 #if defined(__x86_64__)
-    int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    int has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                   __builtin_cpu_supports("f16c");
     if (kernels == &fimble_kernels_avx2) return has_avx2;
     if (kernels == &fimble_kernels_avx512)
         return has_avx2 && __builtin_cpu_supports("avx512vl") &&

@@ -34,8 +34,8 @@ struct pass {
     const int32_t *token_ids; /* [n_tokens], piece after piece */
     const int32_t *pages;     /* Piece after piece, its row's pages in order. */
     const float *cos_PD, *sin_PD;
-    float *keys;   /* [layer][page][K][D][PAGE_SLOTS]; written at the new tokens' slots */
-    float *values; /* [layer][page][K][PAGE_SLOTS][D]; likewise */
+    uint16_t *keys;   /* Halves [layer][page][K][D][PAGE_SLOTS]; written at the new tokens' slots */
+    uint16_t *values; /* Halves [layer][page][K][PAGE_SLOTS][D]; likewise */
     int32_t n_pages;
     float *logprobs; /* [n_loud][V]: written */
     int32_t *best;   /* [n_loud]: written, the first most likely token of each */

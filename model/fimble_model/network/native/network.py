@@ -77,9 +77,10 @@ class NativeNetwork:
     def run_pass(self, rows: Sequence[PassRow], keys_LPKDS: Tensor, values_LPKSD: Tensor) -> Tensor:
         """Log-probabilities `logprobs_NV` of all rows' loud tokens; writes the new slots' pages.
 
-        Pages hold 64 slots, keys with the slots innermost, values with the head innermost. Raises
-        `MemoryError` where there is no room for scratch; then nothing was written.
+        Pages hold 64 slots of float16, keys with the slots innermost, values with the head
+        innermost. Raises `MemoryError` where there is no room for scratch, with nothing written.
         """
+        assert keys_LPKDS.dtype == values_LPKSD.dtype == torch.float16, "pages of another type"
         pieces, token_ids, pages = array("i"), array("i"), array("i")
         n_positions = 0
         for row in rows:

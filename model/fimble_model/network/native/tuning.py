@@ -52,8 +52,8 @@ def pick_fewest(best_s: Mapping[int, float]) -> int:
 
 def _time_one_token(native: NativeNetwork, config: NetworkConfig) -> float:
     pages = (config.n_layers, 1, config.n_key_heads)
-    keys_LPKDS = torch.zeros(*pages, config.head_size, PAGE_SLOTS)
-    values_LPKSD = torch.zeros(*pages, PAGE_SLOTS, config.head_size)
+    keys_LPKDS = torch.zeros(*pages, config.head_size, PAGE_SLOTS, dtype=torch.float16)
+    values_LPKSD = torch.zeros(*pages, PAGE_SLOTS, config.head_size, dtype=torch.float16)
     row = PassRow(token_ids=(0,), n_cached=0, n_silent=0, pages=(0,))
     times_s = []
     for _ in range(_N_TRIALS):

@@ -20,6 +20,7 @@ typedef float f8 __attribute__((vector_size(32)));
 typedef int32_t i8 __attribute__((vector_size(32)));
 typedef int16_t s16 __attribute__((vector_size(32)));
 typedef int16_t s8 __attribute__((vector_size(16)));
+typedef uint16_t u8 __attribute__((vector_size(16)));
 typedef int8_t b16 __attribute__((vector_size(16)));
 
 INLINE f8 load8(const float *from) {
@@ -40,6 +41,32 @@ INLINE f8 load_some(const float *from, int n) {
 }
 
 INLINE void store_some(float *to, f8 x, int n) { memcpy(to, &x, (size_t)n * sizeof(float)); }
+
+/* Eight halves (IEEE 754, 16 bits), widened. What is no number may come out as one without F16C. */
+INLINE f8 load_halves(const uint16_t *from) {
+    u8 halves;
+    memcpy(&halves, from, sizeof halves);
+#if defined(__F16C__)
+    return (f8)_mm256_cvtph_ps((__m128i)halves);
+#else
+    i8 wide = __builtin_convertvector(halves, i8);
+    /* The exponent moves from a bias of 15 to one of 127 by a product, subnormal or not. */
+    f8 size = (f8)((wide & 0x7fff) << 13) * splat(0x1p112f);
+    return (f8)((i8)size | (wide & 0x8000) << 16);
+#endif
+}
+
+/* The nearest half, ties to even; the largest one where the number is too large. */
+INLINE uint16_t to_half(float x) {
+    x = x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x;
+#if defined(__F16C__)
+    return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
+#else
+    union { float value; uint32_t bits; } whole = {x}, size = {(x < 0 ? -x : x) * 0x1p-112f};
+    uint32_t rounded = size.bits + 0xfff + (size.bits >> 13 & 1);
+    return (uint16_t)(rounded >> 13 | (whole.bits >> 16 & 0x8000));
+#endif
+}
 
 /* a * b + c, rounded once where the CPU can. */
 INLINE f8 multiply_add(f8 a, f8 b, f8 c) {
