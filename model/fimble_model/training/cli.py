@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.text import Text
 
 from fimble_model.errors import FimbleError
+from fimble_model.training.neighbours import Neighbours
 from fimble_model.training.pretraining import Progress as TrainingProgress
 from fimble_model.training.recipes import find_recipe
 from fimble_model.training.samples import Layout, SampleMaker
@@ -62,6 +63,16 @@ CasesOption = Annotated[
 ]
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the step: faster, needs gcc.")
+]
+PackageCharsOption = Annotated[
+    int,
+    typer.Option("--package-chars", min=1, help="Most characters that one package may give."),
+]
+RateScaleOption = Annotated[
+    float, typer.Option("--rate-scale", min=0.001, help="Times the recipe's learning rates.")
+]
+FromOption = Annotated[
+    Path | None, typer.Option("--from", help="Model folder to start from instead of from nothing.")
 ]
 
 _DEFAULT_WORK = Path("runs")
@@ -106,12 +117,15 @@ def clean(
     work: WorkOption = _DEFAULT_WORK,
     model: RecipeOption = _DEFAULT_RECIPE,
     benchmarks: BenchmarksOption = None,
+    package_chars: PackageCharsOption = 8_000_000,
 ) -> None:
     """Filter the corpus and say what each filter removed."""
     with _bar() as bar:
         task = bar.add_task("clean", total=None)
         report = _workshop(work, model).clean(
-            tuple(benchmarks or ()), on_document=lambda: bar.advance(task)
+            tuple(benchmarks or ()),
+            package_chars=package_chars,
+            on_document=lambda: bar.advance(task),
         )
     for reason, n_files in sorted(report.removed.items(), key=lambda item: -item[1]):
         console.print(f"{n_files:>7,} files removed: {reason}")
@@ -121,9 +135,26 @@ def clean(
 
 
 @app.command()
-def tokenizer(work: WorkOption = _DEFAULT_WORK, model: RecipeOption = _DEFAULT_RECIPE) -> None:
-    """Learn the vocabulary."""
-    made = _workshop(work, model).make_tokenizer(show_progress=console.is_terminal)
+def pack(work: WorkOption = _DEFAULT_WORK, model: RecipeOption = _DEFAULT_RECIPE) -> None:
+    """Choose the model's mix of languages and pack it in parts of at most 60 MB."""
+    counts = _workshop(work, model).pack()
+    n_chars = sum(counts.values())
+    for language, n_language in counts.items():
+        console.print(f"{n_language:>13,} characters {n_language / n_chars:>6.1%} {language}")
+
+
+@app.command()
+def tokenizer(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    start_from: FromOption = None,
+) -> None:
+    """Learn the vocabulary, or keep that of a model."""
+    workshop = _workshop(work, model)
+    if start_from is not None:
+        made = workshop.take_tokenizer(start_from)
+    else:
+        made = workshop.make_tokenizer(show_progress=console.is_terminal)
     console.print(f"{made.get_vocab_size():,} tokens")
 
 
@@ -136,13 +167,20 @@ def samples(
 ) -> None:
     """Show a few training samples: prefix, middle, suffix. (Training makes its own.)"""
     workshop = _workshop(work, model)
-    texts, maker = workshop.train_texts(), SampleMaker(workshop.tokenizer())
+    documents, made = workshop.train_documents(), workshop.tokenizer()
+    maker, neighbours = SampleMaker(made), Neighbours(documents)
     rng = random.Random(seed)
     for _ in range(count):
-        sample = maker.make(rng.choice(texts), rng, n_tokens=256)
+        index = rng.randrange(len(documents))
+        sample = maker.make_in_repository(neighbours, index, rng, n_tokens=512)
         console.rule(f"{sample.layout.value}, {len(sample.token_ids)} tokens")
         style = "default" if sample.layout is Layout.PLAIN else "reverse"
-        shown = Text.assemble(sample.prefix, (sample.middle, style), (sample.suffix, "dim"))
+        head = made.decode(
+            sample.token_ids[: sample.n_repository_tokens], skip_special_tokens=False
+        )
+        shown = Text.assemble(
+            (head, "dim"), sample.prefix, (sample.middle, style), (sample.suffix, "dim")
+        )
         console.print(shown, soft_wrap=True)
 
 
@@ -154,6 +192,8 @@ def train(
     threads: ThreadsOption = 2,
     seed: SeedOption = 0,
     compiled: CompileOption = True,
+    start_from: FromOption = None,
+    rate_scale: RateScaleOption = 1.0,
 ) -> None:
     """Train; interrupt it and run it again to go on.
 
@@ -163,7 +203,13 @@ def train(
     torch.set_num_threads(threads)
     workshop = _workshop(work, model)
     time_s = workshop.recipe.time_s if minutes is None else minutes * 60
-    trainer = workshop.trainer(time_s=time_s, seed=seed, compiled=compiled)
+    trainer = workshop.trainer(
+        time_s=time_s,
+        seed=seed,
+        compiled=compiled,
+        start_from=start_from,
+        rate_scale=rate_scale,
+    )
     with _bar() as bar:
         task = bar.add_task("train", total=time_s)
         workshop.train(
@@ -212,6 +258,8 @@ def all_stages(
     corpus(work, model, sources)
     if not (workshop.corpus_folder / "clean.json").is_file():
         clean(work, model, benchmarks)
+    if not workshop.data_folder.is_dir():
+        pack(work, model)
     if not (workshop.model_folder / "tokenizer.json").is_file():
         tokenizer(work, model)
     train(work, model, minutes, threads, seed, compiled)

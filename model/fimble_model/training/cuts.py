@@ -11,8 +11,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import tree_sitter_python
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node, Parser
+
+from fimble_model.training.languages import try_parser
 
 __all__ = ["Cut", "CutKind", "choose_cut"]
 
@@ -37,27 +38,41 @@ class Cut:
 _ODDS = {CutKind.SYNTAX: 0.5, CutKind.LINE_END: 0.2, CutKind.SPAN: 0.3}
 _MAX_SPAN_CHARS = 300
 
-_STATEMENTS = frozenset(
-    {"expression_statement", "return_statement", "if_statement", "for_statement", "try_statement",
-     "while_statement", "with_statement", "raise_statement", "assert_statement",
-     "import_statement", "import_from_statement", "delete_statement", "function_definition",
-     "class_definition", "decorated_definition"}
+# Node types by how they end: the grammars agree so far that one table serves them all.
+_BLOCKS = frozenset(
+    {"block", "statement_block", "compound_statement", "class_body", "interface_body",
+     "enum_body", "declaration_list", "field_declaration_list", "enum_variant_list",
+     "constructor_body", "match_block", "switch_body"}
+)  # fmt: skip
+_STATEMENT_ENDINGS = ("_statement", "_declaration", "_definition", "_item", "_specifier", "_clause")
+_EXPRESSION_ENDINGS = (
+    "_expression", "_operator", "_comprehension", "_literal", "_invocation", "_string", "_list"
 )  # fmt: skip
 _EXPRESSIONS = frozenset(
-    {"call", "attribute", "binary_operator", "boolean_operator", "comparison_operator", "list",
-     "dictionary", "tuple", "string", "subscript", "lambda", "list_comprehension",
-     "dictionary_comprehension", "conditional_expression", "not_operator"}
+    {"call", "attribute", "list", "dictionary", "tuple", "string", "subscript", "lambda", "array",
+     "object", "pair", "arrow_function", "field_access"}
 )  # fmt: skip
-_ARGUMENTS = frozenset({"argument_list", "parameters"})
+_ARGUMENTS = frozenset(
+    {"argument_list", "arguments", "parameters", "formal_parameters", "parameter_list",
+     "type_arguments", "type_parameters"}
+)  # fmt: skip
+_MAX_LINES_CUT = 8
 
-_parser = Parser(Language(tree_sitter_python.language()))
 
+def choose_cut(
+    text: str, rng: random.Random, *, max_middle_chars: int, language: str = "python"
+) -> Cut | None:
+    """A cut of `text` with a middle of 1 to `max_middle_chars`, or None where none was found.
 
-def choose_cut(text: str, rng: random.Random, *, max_middle_chars: int) -> Cut | None:
-    """A cut of `text` with a middle of 1 to `max_middle_chars`, or None where none was found."""
+    Where the language has no grammar, a few whole lines stand for a node.
+    """
     kind = rng.choices(tuple(_ODDS), weights=tuple(_ODDS.values()))[0]
     if kind is CutKind.SYNTAX:
-        span = _choose_node(text, rng, max_middle_chars)
+        parser = try_parser(language)
+        if parser is None:
+            span = _choose_lines(text, rng, max_middle_chars)
+        else:
+            span = _choose_node(text, parser, rng, max_middle_chars)
     elif kind is CutKind.LINE_END:
         span = _choose_line_end(text, rng, max_middle_chars)
     else:
@@ -86,11 +101,29 @@ def _choose_line_end(text: str, rng: random.Random, max_chars: int) -> tuple[int
     return _maybe_with_indentation(text, (column, end), rng)
 
 
-def _choose_node(text: str, rng: random.Random, max_chars: int) -> tuple[int, int] | None:
+def _choose_lines(text: str, rng: random.Random, max_chars: int) -> tuple[int, int] | None:
+    """One to a few whole lines, from the first one's first character."""
+    if not text:
+        return None
+    start, end = _line_around(text, rng.randrange(len(text)))
+    for _ in range(rng.randrange(_MAX_LINES_CUT)):
+        further = _line_around(text, end + 1)[1] if end + 1 < len(text) else end
+        if further - start > max_chars:
+            break
+        end = further
+    first = start + len(text[start:end]) - len(text[start:end].lstrip())
+    if first >= end or end - first > max_chars:
+        return None
+    return _maybe_with_indentation(text, (first, end), rng)
+
+
+def _choose_node(
+    text: str, parser: Parser, rng: random.Random, max_chars: int
+) -> tuple[int, int] | None:
     """A node of the syntax tree: block, statement, expression or arguments, evenly."""
     groups: dict[str, list[Node]] = {}
     data = text.encode()
-    for node in _walk(_parser.parse(data).root_node):
+    for node in _walk(parser.parse(data).root_node):
         group = _group(node)
         if group is not None and 0 < node.end_byte - node.start_byte <= max_chars:
             groups.setdefault(group, []).append(node)
@@ -103,13 +136,16 @@ def _choose_node(text: str, rng: random.Random, max_chars: int) -> tuple[int, in
 
 
 def _group(node: Node) -> str | None:
-    if node.type == "block":
+    kind = node.type
+    if kind in _BLOCKS:
         return "block"
-    if node.type in _STATEMENTS:
+    if kind in _ARGUMENTS:
+        return "arguments"
+    if kind.endswith(_STATEMENT_ENDINGS):
         return "statement"
-    if node.type in _EXPRESSIONS:
+    if kind in _EXPRESSIONS or kind.endswith(_EXPRESSION_ENDINGS):
         return "expression"
-    return "arguments" if node.type in _ARGUMENTS else None
+    return None
 
 
 def _walk(root: Node) -> Iterator[Node]:

@@ -10,13 +10,17 @@ import re
 from dataclasses import dataclass
 from email.parser import HeaderParser
 
-__all__ = ["LicenceVerdict", "judge_licence"]
+__all__ = ["LicenceVerdict", "judge_expression", "judge_licence", "names_copyleft"]
 
 _PERMISSIVE_IDS = frozenset(
     {
         "0bsd", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "isc", "mit",
         "mit-0", "mit-cmu", "psf-2.0", "python-2.0", "python-2.0.1", "unlicense", "zlib", "hpnd",
-        "cnri-python", "zpl-2.1",
+        "cnri-python", "zpl-2.1", "blueoak-1.0.0",
+        # As Debian's copyright files and older package.json files write them.
+        "expat", "public-domain", "apache-2", "apache2", "asl-2.0", "bsd-2", "bsd-3", "bsd2",
+        "bsd3", "bsd", "boost-1.0", "boost", "x11", "mit/x", "bsl-1", "bsd-0-clause", "mit-style",
+        "cc0",
     }
 )  # fmt: skip
 
@@ -35,6 +39,13 @@ _PERMISSIVE_NAMES = frozenset(
         "historical permission notice and disclaimer hpnd",
     }
 )  # fmt: skip
+
+
+_COPYLEFT_TITLE = re.compile(
+    r"(?i)(gnu\s+(lesser|affero|library)?\s*general\s+public|mozilla\s+public\s+licen[cs]e|"
+    r"eclipse\s+public\s+licen[cs]e|creative\s+commons\s+attribution|business\s+source\s+licen[cs]e|"
+    r"server\s+side\s+public\s+licen[cs]e|elastic\s+licen[cs]e)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,25 @@ def judge_licence(metadata: str) -> LicenceVerdict:
             stated_in="Classifier",
         )
     return _judge_free_text(str(headers.get("License") or "").strip())
+
+
+def judge_expression(expression: str, *, stated_in: str) -> LicenceVerdict:
+    """Judge an SPDX expression, or a name, or what Debian writes: lower case, with commas.
+
+    >>> judge_expression("Expat or GPL-2+", stated_in="copyright").is_permissive
+    True
+    """
+    flat = " ".join(expression.replace(",", " ").split())
+    return LicenceVerdict(
+        is_permissive=_is_permissive_name(flat) or _is_permissive_expression(flat),
+        licence=flat[:80] or "not stated",
+        stated_in=stated_in,
+    )
+
+
+def names_copyleft(licence_text: str) -> bool:
+    """True where the top of a licence file is that of a licence that we must not learn from."""
+    return _COPYLEFT_TITLE.search(licence_text[:1500]) is not None
 
 
 def _judge_free_text(field: str) -> LicenceVerdict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,15 @@ class OptimiserSettings:
     norm_rate: float = 0.004
     momentum: float = 0.95
     clip_norm: float = 1.0
+
+    def scaled(self, scale: float) -> OptimiserSettings:
+        """The same at other heights: weights that are good already want lower rates."""
+        return replace(
+            self,
+            matrix_rate=self.matrix_rate * scale,
+            embedding_rate=self.embedding_rate * scale,
+            norm_rate=self.norm_rate * scale,
+        )
 
 
 def orthogonalise(matrices_BMN: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.training.checkpoint import load_latest_checkpoint, write_checkpoint
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import Optimisers, OptimiserSettings
-from fimble_model.training.samples import RowPlace, RowStream
+from fimble_model.training.rows import RowStream
 from fimble_model.training.schedule import AVERAGING_STARTS_AT, rate_scale_at
 
 __all__ = [
@@ -49,6 +49,7 @@ class TrainingSettings:
     n_rows: int
     row_tokens: int
     seed: int = 0
+    started_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +68,22 @@ class Trainer:
     """A network, its optimisers and its place in the rows, advanced step by step.
 
     Keeps the average of the weights over the last tenth of the time beside the weights.
+    `starting_weights` are those of a model that exists; without them it begins from nothing.
     """
 
     def __init__(
-        self, settings: TrainingSettings, stream: RowStream, *, compiled: bool = False
+        self,
+        settings: TrainingSettings,
+        stream: RowStream,
+        *,
+        compiled: bool = False,
+        starting_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.settings = settings
         self.network = Transformer(settings.network)
         self.network.initialise(settings.seed)
+        if starting_weights is not None:
+            self._copy_weights(starting_weights)
         self.elapsed_s = 0.0
         self.n_steps = 0
         self._stream = stream
@@ -118,7 +127,7 @@ class Trainer:
             "n_averaged": self._n_averaged,
             "n_steps": self.n_steps,
             "elapsed_s": self.elapsed_s,
-            "place": asdict(self._stream.place),
+            "next_row": self._stream.next_index,
         }
 
     @torch.no_grad()
@@ -133,19 +142,22 @@ class Trainer:
         network, average = state["network"], state["average"]
         assert isinstance(network, dict)
         assert isinstance(average, dict)
-        for name, parameter in self._parameters():
-            parameter.copy_(network[name])
+        self._copy_weights(network)
         self._average = average
-        optimisers, place = state["optimisers"], state["place"]
+        optimisers = state["optimisers"]
         assert isinstance(optimisers, dict)
-        assert isinstance(place, dict)
         self._optimisers.restore(optimisers)
-        self._stream.move_to(RowPlace(**place))
+        self._stream.next_index = _whole(state["next_row"])
         self._n_averaged = _whole(state["n_averaged"])
         self.n_steps = _whole(state["n_steps"])
         elapsed_s = state["elapsed_s"]
         assert isinstance(elapsed_s, float)
         self.elapsed_s = elapsed_s
+
+    @torch.no_grad()
+    def _copy_weights(self, weights: Mapping[str, Tensor]) -> None:
+        for name, parameter in self._parameters():
+            parameter.copy_(weights[name])
 
     @torch.no_grad()
     def _take_into_average(self) -> None:
@@ -176,10 +188,13 @@ def train(
     losses: list[float] = []
     written_at_s = trainer.elapsed_s
     with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+        # All time counts, that of checkpoints and of a stopped process too: the run ends on time.
+        seen_ms = clock.now_ms()
         while trainer.share < 1.0:
-            started_ms = clock.now_ms()
             loss, norm = trainer.step()
-            trainer.elapsed_s += (clock.now_ms() - started_ms) / 1000
+            now_ms = clock.now_ms()
+            trainer.elapsed_s += (now_ms - seen_ms) / 1000
+            seen_ms = now_ms
             losses.append(loss)
             if len(losses) == _STEPS_PER_REPORT or trainer.share >= 1.0:
                 progress = _progress(trainer, losses, norm)

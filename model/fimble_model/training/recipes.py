@@ -5,10 +5,11 @@ Owns these numbers. Never builds anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fimble_model.network.config import NetworkConfig
 from fimble_model.training.faults import TrainingError
+from fimble_model.training.mix import CorpusMix
 
 __all__ = ["RECIPES", "Recipe", "find_recipe"]
 
@@ -22,6 +23,9 @@ class Recipe:
     row_tokens: int
     n_rows: int
     time_s: float
+    mix: CorpusMix = field(
+        default_factory=lambda: CorpusMix(n_chars=120_000_000, package_chars=1_500_000)
+    )
 
 
 # Sized so that two shared CPU cores show it about ten million tokens in an hour and a half; that

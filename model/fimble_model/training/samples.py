@@ -6,6 +6,10 @@ Owns the layout of a sample, which serving repeats token for token:
     PSM    <|fim_prefix|> P <|fim_suffix|> S <|fim_middle|> M <|endoftext|>
     plain  D <|endoftext|>
 
+and before it, in a share of them, the repository: its name, pieces of other files, the path
+
+    <|repo_name|> R <newline> (<|file_sep|> path <newline> code)... <|file_sep|> path <newline>
+
 P, S and M are cut by character and each is tokenized by itself. Never touches the network.
 """
 
@@ -14,22 +18,24 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenizers import Encoding, Tokenizer
 
 from fimble_model.training.cuts import Cut, choose_cut
+from fimble_model.training.documents import Document
+from fimble_model.training.neighbours import Neighbour, Neighbours
 from fimble_model.training.tokenizer import (
     END_TOKEN,
+    FILE_TOKEN,
     MIDDLE_TOKEN,
     PREFIX_TOKEN,
+    REPOSITORY_TOKEN,
     SUFFIX_TOKEN,
 )
 
 __all__ = [
     "Layout",
-    "RowPlace",
-    "RowStream",
     "Sample",
     "SampleMaker",
     "trim_prefix",
@@ -45,6 +51,14 @@ _MIDDLE_SHARE_OF_WINDOW = 0.4
 _LITTLE_SUFFIX_LINES = 6
 _FULL_WINDOW_SHARE = 0.5
 _MIN_WINDOW_TOKENS = 64
+# Of the windows that have room for it, so many show other files, and so many the path alone.
+_NEIGHBOURS_SHARE = 0.4
+_PATH_SHARE = 0.15
+_MIN_REPOSITORY_WINDOW_TOKENS = 320
+_MAX_NEIGHBOURS = 3
+_NEIGHBOURS_SHARE_OF_WINDOW = 0.45
+# What neighbours are compared with: about this many characters around the place of the cut.
+_COMPARED_CHARS = 1500
 # Enough text for any window: code has between three and four characters a token.
 _CHARS_PER_TOKEN = 8
 _TYPICAL_CHARS_PER_TOKEN = 3.2
@@ -63,6 +77,7 @@ class Sample:
     """One sample: what it was cut from and its tokens, control tokens included.
 
     `prefix + middle + suffix` is a run of the document's text; a plain sample is all middle.
+    `n_repository_tokens` of the tokens stand before it and tell of the repository.
     """
 
     layout: Layout
@@ -70,6 +85,7 @@ class Sample:
     middle: str
     suffix: str
     token_ids: tuple[int, ...]
+    n_repository_tokens: int = 0
 
 
 def trim_suffix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:
@@ -111,15 +127,59 @@ class SampleMaker:
         self._prefix_id = self._control_id(PREFIX_TOKEN)
         self._middle_id = self._control_id(MIDDLE_TOKEN)
         self._suffix_id = self._control_id(SUFFIX_TOKEN)
+        self._repository_id = self._control_id(REPOSITORY_TOKEN)
+        self._file_id = self._control_id(FILE_TOKEN)
 
-    def make(self, text: str, rng: random.Random, *, n_tokens: int) -> Sample:
+    def make_in_repository(
+        self, neighbours: Neighbours, index: int, rng: random.Random, *, n_tokens: int
+    ) -> Sample:
+        """A sample of document `index`, now and then with its path or with other files before."""
+        document = neighbours.document(index)
+        region = _choose_region(document.text, rng, n_tokens)
+        draw = rng.random()
+        head: tuple[int, ...] = ()
+        if n_tokens >= _MIN_REPOSITORY_WINDOW_TOKENS and draw < _NEIGHBOURS_SHARE + _PATH_SHARE:
+            found: list[Neighbour] = []
+            if draw < _NEIGHBOURS_SHARE:
+                middle = max((len(region) - _COMPARED_CHARS) // 2, 0)
+                at_hand = region[middle : middle + _COMPARED_CHARS]
+                count = rng.randint(1, _MAX_NEIGHBOURS)
+                found = neighbours.choose(index, at_hand, rng, count=count)
+            n_most = int(n_tokens * _NEIGHBOURS_SHARE_OF_WINDOW)
+            head = self.lay_out_repository(document, found, n_most_tokens=n_most)
+        sample = self.make(region, rng, n_tokens=n_tokens - len(head), language=document.language)
+        return replace(sample, token_ids=(*head, *sample.token_ids), n_repository_tokens=len(head))
+
+    def lay_out_repository(
+        self, document: Document, neighbours: Sequence[Neighbour], *, n_most_tokens: int
+    ) -> tuple[int, ...]:
+        """Token ids of the repository's name, pieces of other files and the document's path.
+
+        Pieces that would make more than `n_most_tokens` are left out, the first ones first.
+        """
+        name = document.package.rpartition("/")[2]
+        ids = [self._repository_id, *self._encode(f"{name}\n")]
+        path = [self._file_id, *self._encode(f"{document.path}\n")]
+        pieces: list[int] = []
+        for neighbour in reversed(neighbours):
+            text = neighbour.text if neighbour.text.endswith("\n") else neighbour.text + "\n"
+            piece = [self._file_id, *self._encode(f"{neighbour.path}\n"), *self._encode(text)]
+            if len(ids) + len(piece) + len(pieces) + len(path) > n_most_tokens:
+                break
+            pieces = piece + pieces
+        whole = (*ids, *pieces, *path)
+        return whole if len(whole) <= n_most_tokens else ()
+
+    def make(
+        self, text: str, rng: random.Random, *, n_tokens: int, language: str = "python"
+    ) -> Sample:
         """A sample of at most `n_tokens` from a random place of `text`."""
         region = _choose_region(text, rng, n_tokens)
         if rng.random() >= _PLAIN_SHARE:
             max_middle_chars = max(
                 int(n_tokens * _MIDDLE_SHARE_OF_WINDOW * _TYPICAL_CHARS_PER_TOKEN), 1
             )
-            cut = choose_cut(region, rng, max_middle_chars=max_middle_chars)
+            cut = choose_cut(region, rng, max_middle_chars=max_middle_chars, language=language)
             layout = Layout.SPM if rng.random() < _SPM_SHARE else Layout.PSM
             if cut is not None:
                 sample = self._try_fill(region, cut, layout, rng, n_tokens)
@@ -204,73 +264,3 @@ def _choose_suffix(suffix: str, rng: random.Random) -> str:
         lines = suffix.split("\n")[: rng.randint(1, _LITTLE_SUFFIX_LINES)]
         return "\n".join(lines)
     return suffix
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowPlace:
-    """Where a stream of rows stands: enough, with the seed, to make all the rows after it."""
-
-    epoch: int = 0
-    slot_index: int = 0
-
-
-class RowStream:
-    """An endless stream of rows of `n_tokens` tokens, each filled to the end.
-
-    An epoch visits each document as often as its length deserves, in a new order and with new
-    cuts. Invariant: the rows to come depend on the documents, the seed and `place` alone.
-    """
-
-    def __init__(
-        self, texts: Sequence[str], maker: SampleMaker, *, n_tokens: int, seed: int
-    ) -> None:
-        self._texts = texts
-        self._maker = maker
-        self._n_tokens = n_tokens
-        self._seed = seed
-        self._place = RowPlace()
-        self._slots = self._shuffle_slots()
-
-    @property
-    def place(self) -> RowPlace:
-        """The place of the next row."""
-        return self._place
-
-    def move_to(self, place: RowPlace) -> None:
-        """Go on from `place`, which an earlier stream of the same seed stood at."""
-        self._place = place
-        self._slots = self._shuffle_slots()
-
-    def next_row(self) -> list[int]:
-        """The next row; moves the place on."""
-        rng = random.Random(f"{self._seed}/{self._place.epoch}/{self._place.slot_index}")
-        row: list[int] = []
-        while (n_left := self._n_tokens - len(row)) > _MIN_WINDOW_TOKENS:
-            window = n_left
-            if rng.random() >= _FULL_WINDOW_SHARE:
-                window = rng.randint(_MIN_WINDOW_TOKENS, n_left)
-            row.extend(self._maker.make(self._next_text(), rng, n_tokens=window).token_ids)
-        while len(row) < self._n_tokens:
-            n_left = self._n_tokens - len(row)
-            plain = self._maker.make_plain(self._next_text(), rng, n_tokens=n_left)
-            row.extend(plain.token_ids)
-        return row
-
-    def _next_text(self) -> str:
-        if self._place.slot_index >= len(self._slots):
-            self._place = RowPlace(epoch=self._place.epoch + 1)
-            self._slots = self._shuffle_slots()
-        text = self._texts[self._slots[self._place.slot_index]]
-        self._place = RowPlace(epoch=self._place.epoch, slot_index=self._place.slot_index + 1)
-        return text
-
-    def _shuffle_slots(self) -> list[int]:
-        """Indices into the texts, one for each half window of text, in this epoch's order."""
-        chars_per_slot = int(self._n_tokens * _TYPICAL_CHARS_PER_TOKEN / 2)
-        slots = [
-            text_index
-            for text_index, text in enumerate(self._texts)
-            for _ in range(max(round(len(text) / chars_per_slot), 1))
-        ]
-        random.Random(f"{self._seed}/{self._place.epoch}").shuffle(slots)
-        return slots

@@ -23,11 +23,17 @@ class Origin(enum.Enum):
 
     PACKAGE_INDEX = "package-index"
     INTERPRETER = "interpreter"
+    NPM = "npm"
+    DEBIAN = "debian"
+    DEBIAN_BINARY = "debian-binary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One package. A held-out one is measured on and never trained on."""
+    """One package. A held-out one is measured on and never trained on.
+
+    `language` is what the package is listed for; files of other languages in it count too.
+    """
 
     name: str
     version: str | None
@@ -35,6 +41,18 @@ class Source:
     language: str
     held_out: bool
     origin: Origin
+
+    @property
+    def label(self) -> str:
+        """A name that no other source of the list has and that a file may have.
+
+        >>> Source(name="@noble/hashes", version=None, licence="MIT", language="typescript",
+        ...        held_out=False, origin=Origin.NPM).label
+        'npm-noble-hashes'
+        """
+        if self.origin in (Origin.PACKAGE_INDEX, Origin.INTERPRETER):
+            return self.name
+        return f"{self.origin.value}-{self.name.removeprefix('@').replace('/', '-')}"
 
 
 def load_sources(path: Path = SHIPPED_SOURCES) -> tuple[Source, ...]:
@@ -48,7 +66,7 @@ def load_sources(path: Path = SHIPPED_SOURCES) -> tuple[Source, ...]:
             found=f"{type(error).__name__}: {error}",
             to_do="Compare it with the list that ships in fimble_model/training.",
         ) from error
-    _require_unique_names(sources)
+    _require_unique_labels(sources)
     return sources
 
 
@@ -67,9 +85,9 @@ def _parse_source(entry: dict[str, str | bool]) -> Source:
     )
 
 
-def _require_unique_names(sources: tuple[Source, ...]) -> None:
-    names = [source.name for source in sources]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+def _require_unique_labels(sources: tuple[Source, ...]) -> None:
+    labels = [source.label for source in sources]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         raise TrainingError(
             expected="each package once in the list of sources",

@@ -23,9 +23,17 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.training.card import CardFacts, build_card, draw_curve, load_progress
 from fimble_model.training.cleaning import clean_documents
 from fimble_model.training.corpus import FetchedSource, fetch_corpus, load_fetch_report
-from fimble_model.training.documents import Document, load_documents, write_documents
+from fimble_model.training.documents import (
+    Document,
+    load_documents,
+    load_packed,
+    pack_documents,
+    write_documents,
+)
 from fimble_model.training.export import export_model
 from fimble_model.training.faults import TrainingError
+from fimble_model.training.mix import choose_documents
+from fimble_model.training.optimiser import OptimiserSettings
 from fimble_model.training.pretraining import (
     Progress,
     Trainer,
@@ -35,15 +43,19 @@ from fimble_model.training.pretraining import (
 )
 from fimble_model.training.recipes import Recipe
 from fimble_model.training.reports import CleanReport, load_clean_report, write_clean_report
-from fimble_model.training.samples import RowStream, SampleMaker
+from fimble_model.training.rows import RowStream
+from fimble_model.training.samples import SampleMaker
 from fimble_model.training.scoring import score_network
 from fimble_model.training.scrub import load_scrub
 from fimble_model.training.sources import Source
 from fimble_model.training.tokenizer import load_tokenizer, train_tokenizer
+from fimble_model.training.warm_start import load_starting_weights
 
 __all__ = ["Workshop"]
 
-_TOKENIZER_CHARS = 20_000_000
+_TOKENIZER_CHARS = 12_000_000
+# Small enough for hosts and copying that refuse large files.
+_PART_BYTES = 60_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +75,11 @@ class Workshop:
         """This recipe's own."""
         return self.folder / self.recipe.name
 
+    @property
+    def data_folder(self) -> Path:
+        """The packed documents of this recipe."""
+        return self.model_folder / "data"
+
     def fetch(
         self, sources: tuple[Source, ...], *, on_source: Callable[[Source], None]
     ) -> tuple[FetchedSource, ...]:
@@ -71,7 +88,11 @@ class Workshop:
         return fetch_corpus(sources, self.corpus_folder, on_source=on_source)
 
     def clean(
-        self, benchmark_folders: tuple[Path, ...], *, on_document: Callable[[], None]
+        self,
+        benchmark_folders: tuple[Path, ...],
+        *,
+        package_chars: int,
+        on_document: Callable[[], None],
     ) -> CleanReport:
         """Filter what was fetched into `train.jsonl` and `held-out.jsonl`."""
         accepted = [each for each in load_fetch_report(self.corpus_folder) if not each.refused]
@@ -86,15 +107,17 @@ class Workshop:
         # one to go, or the measurement would be of memory.
         accepted.sort(key=lambda fetched: fetched.held_out)
         documents = (d for fetched in accepted for d in self._raw_documents(fetched))
-        cleaned = clean_documents(documents, scrub=scrub, on_document=on_document)
+        cleaned = clean_documents(
+            documents, scrub=scrub, package_chars=package_chars, on_document=on_document
+        )
         held_out_names = {fetched.name for fetched in accepted if fetched.held_out}
         train_set = [d for d in cleaned.documents if d.package not in held_out_names]
         held_out = [d for d in cleaned.documents if d.package in held_out_names]
         write_documents(train_set, self.corpus_folder / "train.jsonl")
         write_documents(held_out, self.corpus_folder / "held-out.jsonl")
-        package_chars: Counter[str] = Counter()
+        by_package: Counter[str] = Counter()
         for document in cleaned.documents:
-            package_chars[document.package] += len(document.text)
+            by_package[document.package] += len(document.text)
         report = CleanReport(
             n_train_files=len(train_set),
             n_train_chars=_n_chars(train_set),
@@ -103,10 +126,17 @@ class Workshop:
             n_benchmark_grams=scrub.n_grams,
             removed=cleaned.removed,
             changed=cleaned.changed,
-            package_chars=dict(package_chars),
+            package_chars=dict(by_package),
         )
         write_clean_report(report, self.corpus_folder)
         return report
+
+    def take_tokenizer(self, model_folder: Path) -> Tokenizer:
+        """Keep the vocabulary of a model that exists, so that nothing of it is learned twice."""
+        tokenizer = load_tokenizer(model_folder / "tokenizer.json")
+        self.model_folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(self.model_folder / "tokenizer.json"))
+        return tokenizer
 
     def make_tokenizer(self, *, show_progress: bool) -> Tokenizer:
         """Learn the vocabulary from a sample of the training documents."""
@@ -126,28 +156,56 @@ class Workshop:
 
     def train_texts(self) -> list[str]:
         """The texts to train on."""
-        return [each.text for each in load_documents(self.corpus_folder / "train.jsonl")]
+        return [each.text for each in self.train_documents()]
+
+    def pack(self) -> dict[str, int]:
+        """Choose this recipe's mix and pack it in parts; returns characters by language."""
+        clean = load_documents(self.corpus_folder / "train.jsonl")
+        chosen = choose_documents(clean, self.recipe.mix)
+        pack_documents(chosen, self.data_folder, part_bytes=_PART_BYTES)
+        counts: Counter[str] = Counter()
+        for document in chosen:
+            counts[document.language] += len(document.text)
+        return dict(counts.most_common())
+
+    def train_documents(self) -> list[Document]:
+        """What this recipe trains on."""
+        return list(load_packed(self.data_folder))
 
     def held_out_documents(self) -> list[Document]:
         """The documents to measure on."""
         return list(load_documents(self.corpus_folder / "held-out.jsonl"))
 
-    def trainer(self, *, time_s: float, seed: int, compiled: bool) -> Trainer:
-        """A trainer at the start of its run."""
+    def trainer(
+        self,
+        *,
+        time_s: float,
+        seed: int,
+        compiled: bool,
+        start_from: Path | None = None,
+        rate_scale: float = 1.0,
+    ) -> Trainer:
+        """A trainer at the start of its run, from nothing or from a model that exists."""
+        tokenizer = self.tokenizer()
         settings = TrainingSettings(
             network=self.recipe.network,
+            optimiser=OptimiserSettings().scaled(rate_scale),
             time_s=time_s,
             n_rows=self.recipe.n_rows,
             row_tokens=self.recipe.row_tokens,
             seed=seed,
+            started_from=None if start_from is None else start_from.name,
         )
         stream = RowStream(
-            self.train_texts(),
-            SampleMaker(self.tokenizer()),
+            self.train_documents(),
+            SampleMaker(tokenizer),
             n_tokens=self.recipe.row_tokens,
             seed=seed,
         )
-        return Trainer(settings, stream, compiled=compiled)
+        weights = None
+        if start_from is not None:
+            weights = load_starting_weights(start_from, self.recipe.network, tokenizer)
+        return Trainer(settings, stream, compiled=compiled, starting_weights=weights)
 
     def train(
         self,

@@ -15,9 +15,11 @@ from fimble_model.training.faults import TrainingError
 
 __all__ = [
     "END_TOKEN",
+    "FILE_TOKEN",
     "MIDDLE_TOKEN",
     "PAD_TOKEN",
     "PREFIX_TOKEN",
+    "REPOSITORY_TOKEN",
     "SPECIAL_TOKENS",
     "SUFFIX_TOKEN",
     "load_tokenizer",
@@ -29,8 +31,10 @@ PREFIX_TOKEN = "<|fim_prefix|>"
 MIDDLE_TOKEN = "<|fim_middle|>"
 SUFFIX_TOKEN = "<|fim_suffix|>"
 PAD_TOKEN = "<|fim_pad|>"
+REPOSITORY_TOKEN = "<|repo_name|>"
+FILE_TOKEN = "<|file_sep|>"
 SPECIAL_TOKENS = (
-    END_TOKEN, PREFIX_TOKEN, MIDDLE_TOKEN, SUFFIX_TOKEN, PAD_TOKEN, "<|repo_name|>", "<|file_sep|>",
+    END_TOKEN, PREFIX_TOKEN, MIDDLE_TOKEN, SUFFIX_TOKEN, PAD_TOKEN, REPOSITORY_TOKEN, FILE_TOKEN,
 )  # fmt: skip
 
 # The alternatives, first match wins:

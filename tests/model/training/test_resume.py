@@ -14,6 +14,7 @@ from fimble_model.training.checkpoint import (
     load_latest_checkpoint,
     write_checkpoint,
 )
+from fimble_model.training.documents import Document
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import orthogonalise
 from fimble_model.training.pretraining import (
@@ -23,7 +24,8 @@ from fimble_model.training.pretraining import (
     load_kept_weights,
     train,
 )
-from fimble_model.training.samples import RowStream, SampleMaker
+from fimble_model.training.rows import RowStream
+from fimble_model.training.samples import SampleMaker
 from fimble_model.training.schedule import rate_scale_at
 
 
@@ -46,7 +48,11 @@ def _trainer(
     texts: list[str], tokenizer: Tokenizer, config: NetworkConfig, *, time_s: float = 24.0
 ) -> Trainer:
     settings = TrainingSettings(network=config, time_s=time_s, n_rows=1, row_tokens=128, seed=7)
-    stream = RowStream(texts, SampleMaker(tokenizer), n_tokens=128, seed=7)
+    documents = [
+        Document(package="thing", path=f"m{index}.py", text=text)
+        for index, text in enumerate(texts)
+    ]
+    stream = RowStream(documents, SampleMaker(tokenizer), n_tokens=128, seed=7)
     return Trainer(settings, stream)
 
 

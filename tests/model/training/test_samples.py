@@ -9,9 +9,12 @@ from tokenizers import Tokenizer
 from fimble_model.text.fim_families import FAMILIES
 from fimble_model.text.fim_format import FimOrder, Hole
 from fimble_model.training.cuts import CutKind, choose_cut
+from fimble_model.training.documents import Document
+from fimble_model.training.languages import LANGUAGES, try_parser
+from fimble_model.training.neighbours import Neighbour, Neighbours
+from fimble_model.training.rows import RowStream
 from fimble_model.training.samples import (
     Layout,
-    RowStream,
     SampleMaker,
     trim_prefix,
     trim_suffix,
@@ -160,8 +163,15 @@ def test_a_trimmed_suffix_ends_at_a_line_end_and_a_trimmed_prefix_starts_a_line(
         assert ("\n" + text).removesuffix(prefix.removesuffix("x = ")).endswith("\n")
 
 
+def _documents(texts: list[str]) -> list[Document]:
+    return [
+        Document(package=f"pack/age{index % 2}", path=f"module_{index}.py", text=text)
+        for index, text in enumerate(texts)
+    ]
+
+
 def _rows(texts: list[str], maker: SampleMaker, *, seed: int, n_rows: int) -> list[list[int]]:
-    stream = RowStream(texts, maker, n_tokens=128, seed=seed)
+    stream = RowStream(_documents(texts), maker, n_tokens=128, seed=seed)
     return [stream.next_row() for _ in range(n_rows)]
 
 
@@ -169,20 +179,106 @@ def test_rows_are_filled_to_the_end(texts: list[str], maker: SampleMaker) -> Non
     assert {len(row) for row in _rows(texts, maker, seed=3, n_rows=60)} == {128}
 
 
-def test_rows_depend_on_the_seed_and_the_place_alone(texts: list[str], maker: SampleMaker) -> None:
+def test_rows_depend_on_the_seed_and_their_number_alone(
+    texts: list[str], maker: SampleMaker
+) -> None:
     straight = _rows(texts, maker, seed=3, n_rows=30)
-    first = RowStream(texts, maker, n_tokens=128, seed=3)
-    for _ in range(12):
-        first.next_row()
-    resumed = RowStream(texts, maker, n_tokens=128, seed=3)
-    resumed.move_to(first.place)
+    resumed = RowStream(_documents(texts), maker, n_tokens=128, seed=3)
+    resumed.next_index = 12
     assert [resumed.next_row() for _ in range(18)] == straight[12:]
     assert _rows(texts, maker, seed=4, n_rows=30) != straight
 
 
 def test_a_new_epoch_brings_new_cuts(texts: list[str], maker: SampleMaker) -> None:
-    stream = RowStream(texts[:2], maker, n_tokens=128, seed=0)
+    stream = RowStream(_documents(texts[:2]), maker, n_tokens=128, seed=0)
     rows = [tuple(stream.next_row()) for _ in range(60)]
-    assert stream.place.epoch > 2
     # In two short files the same cut may come up twice by chance.
     assert len(set(rows)) > 50
+
+
+def test_other_files_of_the_package_come_before_the_sample_as_serving_lays_them_out(
+    maker: SampleMaker, tokenizer: Tokenizer
+) -> None:
+    document = Document(package="pack/age", path="a/b.py", text="x = 1\n")
+    found = [Neighbour("c.py", "y = 2"), Neighbour("d.py", "z = 3\n")]
+    ids = maker.lay_out_repository(document, found, n_most_tokens=99)
+    assert tokenizer.decode(ids, skip_special_tokens=False) == (
+        "<|repo_name|>age\n<|file_sep|>c.py\ny = 2\n<|file_sep|>d.py\nz = 3\n<|file_sep|>a/b.py\n"
+    )
+    # What is most alike stands last and is the last to go.
+    fewer = maker.lay_out_repository(document, found, n_most_tokens=len(ids) - 1)
+    text = tokenizer.decode(fewer, skip_special_tokens=False)
+    assert "c.py" not in text
+    assert "d.py" in text
+    assert maker.lay_out_repository(document, found, n_most_tokens=3) == ()
+
+
+def test_neighbours_are_of_the_same_package_and_never_the_document_itself(
+    texts: list[str],
+) -> None:
+    documents = _documents(texts)
+    neighbours = Neighbours(documents)
+    for seed in range(40):
+        rng = random.Random(seed)
+        index = rng.randrange(len(documents))
+        for found in neighbours.choose(index, documents[index].text, rng, count=3):
+            other = next(each for each in documents if each.path == found.path)
+            assert other.package == documents[index].package
+            assert other.path != documents[index].path
+            assert found.text in other.text
+
+
+def test_a_sample_in_its_repository_fits_the_window_and_says_how_much_is_context(
+    texts: list[str], maker: SampleMaker, tokenizer: Tokenizer
+) -> None:
+    documents = _documents(texts)
+    neighbours = Neighbours(documents)
+    n_with_context = 0
+    for seed in range(200):
+        rng = random.Random(seed)
+        index = rng.randrange(len(documents))
+        sample = maker.make_in_repository(neighbours, index, rng, n_tokens=400)
+        assert len(sample.token_ids) <= 400
+        head = sample.token_ids[: sample.n_repository_tokens]
+        if head:
+            n_with_context += 1
+            text = tokenizer.decode(head, skip_special_tokens=False)
+            assert text.endswith(f"<|file_sep|>{documents[index].path}\n")
+        assert tokenizer.token_to_id("<|repo_name|>") not in sample.token_ids[len(head) :]
+    assert 0.35 < n_with_context / 200 < 0.75
+
+
+SNIPPETS = {
+    "python": "def f(a):\n    return g(a, 1)\n",
+    "javascript": "function f(a) {\n  return g(a, 1);\n}\n",
+    "typescript": "function f(a: number): number {\n  return g(a, 1);\n}\n",
+    "tsx": "const f = (a: P) => {\n  return <b>{g(a)}</b>;\n};\n",
+    "c": "int f(int a) {\n  return g(a, 1);\n}\n",
+    "cpp": "int A::f(int a) {\n  return g(a, 1);\n}\n",
+    "go": "func f(a int) int {\n\treturn g(a, 1)\n}\n",
+    "rust": "fn f(a: i32) -> i32 {\n    g(a, 1)\n}\n",
+    "java": "class A {\n  int f(int a) {\n    return g(a, 1);\n  }\n}\n",
+}
+
+
+@pytest.mark.parametrize("name", [each.name for each in LANGUAGES if each.grammar])
+def test_every_grammar_gives_syntax_cuts(name: str) -> None:
+    assert try_parser(name) is not None
+    text = SNIPPETS[name] * 4
+    middles = set()
+    for seed in range(150):
+        cut = choose_cut(text, random.Random(seed), max_middle_chars=60, language=name)
+        if cut is not None and cut.kind is CutKind.SYNTAX:
+            middles.add(text[cut.middle_start : cut.middle_end].strip())
+    assert any("(" in each for each in middles)
+    assert len(middles) >= 4
+
+
+def test_without_a_grammar_whole_lines_are_cut() -> None:
+    text = "local x = 1\n  local y = 2\nreturn x + y\n" * 5
+    for seed in range(100):
+        cut = choose_cut(text, random.Random(seed), max_middle_chars=60, language="lua")
+        if cut is not None and cut.kind is CutKind.SYNTAX:
+            assert text[cut.middle_end] == "\n"
+            line_start = text.rfind("\n", 0, cut.middle_start) + 1
+            assert not text[line_start : cut.middle_start].strip()

@@ -1,0 +1,75 @@
+"""Starting from a model that exists: its weights, and its embeddings carried to a new tokenizer.
+
+Owns the transplant. The layers are taken as they are; each new token begins as the mean of the
+old tokens that spell it (Gee et al. 2022, "Fast Vocabulary Transfer", section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import choose_placement
+from fimble_model.network.weights import load_network
+from fimble_model.text.byte_alphabet import try_token_bytes
+from fimble_model.training.faults import TrainingError
+from fimble_model.training.tokenizer import load_tokenizer
+
+__all__ = ["load_starting_weights", "transplant_embedding"]
+
+
+def load_starting_weights(
+    folder: Path, config: NetworkConfig, tokenizer: Tokenizer
+) -> dict[str, Tensor]:
+    """Weights for a network of `config`, by our names, from a model folder of the same layers.
+
+    Raises `TrainingError` where the shapes differ in anything but vocabulary and context.
+    """
+    placement = choose_placement(device="cpu", dtype="float32", n_threads=torch.get_num_threads())
+    network = load_network(folder, placement)
+    old = network.config
+    same = replace(old, vocabulary_size=config.vocabulary_size, max_positions=config.max_positions)
+    if same != config:
+        raise TrainingError(
+            expected=f"a model of {config.n_layers} layers of width {config.width} like the recipe",
+            found=f"one of {old.n_layers} layers of width {old.width}, or of other heads or norms",
+            to_do="Choose a model that was made with the same recipe, or train from nothing.",
+        )
+    weights = {name: p.detach().float().clone() for name, p in network.named_parameters()}
+    old_tokenizer = load_tokenizer(folder / "tokenizer.json")
+    if old_tokenizer.get_vocab() != tokenizer.get_vocab():
+        weights["embedding.weight"] = transplant_embedding(
+            weights["embedding.weight"], old_tokenizer, tokenizer
+        )
+    return weights
+
+
+def transplant_embedding(old_VE: Tensor, old: Tokenizer, new: Tokenizer) -> Tensor:
+    """The rows of the new vocabulary: a token both have keeps its row."""
+    vocabulary = new.get_vocab()
+    rows = torch.empty(len(vocabulary), old_VE.shape[1])
+    for written, token_id in vocabulary.items():
+        rows[token_id] = old_VE[_old_ids(written, old)].mean(dim=0)
+    return rows
+
+
+def _old_ids(written: str, old: Tokenizer) -> list[int]:
+    """The old tokens that spell a new one; all of them for one that the old had no word for."""
+    same = old.token_to_id(written)
+    if same is not None:
+        return [same]
+    spelled = try_token_bytes(written)
+    if spelled is not None:
+        try:
+            ids: list[int] = old.encode(spelled.decode(), add_special_tokens=False).ids
+        except UnicodeDecodeError:
+            # Part of a character: each of its bytes is a token of any byte-level vocabulary.
+            ids = [i for c in written if (i := old.token_to_id(c)) is not None]
+        if ids:
+            return ids
+    return list(range(old.get_vocab_size()))
