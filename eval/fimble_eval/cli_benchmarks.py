@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fimble_eval.benchmarks.infilling_score import View
+    from fimble_eval.holes.holes_score import HolesView
     from fimble_eval.rivals.choosing import Rival
 
 __all__ = ["add_benchmarks"]
@@ -50,7 +51,7 @@ _Memory = Annotated[
 
 def add_benchmarks(app: typer.Typer) -> None:
     """Give the console script these verbs."""
-    for verb in (infilling, humaneval):
+    for verb in (infilling, humaneval, holes):
         app.command()(verb)
 
 
@@ -138,6 +139,65 @@ def humaneval(
         stem = stem_for(name, rival.label, memory_part, tried)
         write_result(out, stem, result, draw_humaneval(result, ks))
     _print_line(result.summary)
+
+
+def holes(
+    place: Annotated[
+        Path, typer.Argument(help="A repository, a folder of them, or a held-out corpus file.")
+    ],
+    model: _Model = None,
+    view: Annotated[
+        str, typer.Option(help="raw: the model's own word. shown: what Fimble shows.")
+    ] = "raw",
+    cases: Annotated[int, typer.Option(min=1, help="Holes of a kind in each package.")] = 40,
+    bits: Annotated[bool, typer.Option("--bits/--no-bits", help="Count bits too.")] = True,
+    memory: _Memory = True,
+    seed: _Seed = 0,
+    out: _Out = None,
+) -> None:
+    """Cut holes into repositories that no model saw, and compare what is filled in."""
+    from fimble_eval.holes.cutting import cut_holes
+    from fimble_eval.holes.holes_score import draw_holes, score_holes
+    from fimble_eval.holes.repository import read_sources
+    from fimble_eval.results import stem_for, write_result
+
+    chosen = _parse_holes_view(view)
+    cuts = cut_holes(read_sources(place), n_cases=cases, seed=seed, has_memory=memory)
+    if not cuts:
+        raise FimbleError(
+            expected="lines to cut holes into",
+            found=f"none in {place}",
+            to_do="Name a repository with more source code.",
+        )
+    rival = _load(model)
+    with _progress() as bar:
+        result = score_holes(
+            cuts,
+            rival,
+            view=chosen,
+            has_memory=memory,
+            has_bits=bits,
+            on_filled=_counter(bar, "filling", len(cuts)),
+            on_scored=_counter(bar, "scoring", len(cuts)),
+        )
+    if out is not None:
+        memory_part = "" if memory else "no-memory"
+        stem = stem_for("holes", place.stem, view, rival.label, memory_part)
+        write_result(out, stem, result, draw_holes(result))
+    _print_line(result.summary)
+
+
+def _parse_holes_view(name: str) -> HolesView:
+    from fimble_eval.holes.holes_score import HolesView
+
+    try:
+        return HolesView(name)
+    except ValueError as error:
+        raise FimbleError(
+            expected=f"a view, one of {', '.join(view.value for view in HolesView)}",
+            found=repr(name),
+            to_do="Choose one of these.",
+        ) from error
 
 
 def _parse_view(name: str) -> View:

@@ -97,7 +97,10 @@ def build_request(
     )
     budget = plan_budget(engine.model, plan)
     laid_out = lay_out(page, None, budget, engine.codec)
-    request = build_requests(laid_out, plan, budget, memory_scope=hole.memory_scope)[0]
+    key = None if texts is None else texts.key
+    request = build_requests(
+        laid_out, plan, budget, memory_scope=hole.memory_scope, memory_key=key
+    )[0]
     return page, dataclasses.replace(request, stop=stop)
 
 

@@ -94,7 +94,7 @@ class NgramEngine:
         unspelled = request.prompt.healing_text.encode()
         self._rows[request.request_id] = _Row(
             request=request,
-            view=MemoryView() if scope is None else self._memories.view(scope),
+            view=MemoryView() if scope is None else self._memories.view(scope, request.memory_key),
             middle=Middle(
                 token_bytes=self._codec.tokenizer.token_bytes,
                 stop=request.stop,
@@ -128,9 +128,9 @@ class NgramEngine:
         del prompt
         return self._uniform_V.repeat(len(token_ids), 1)
 
-    def memory_of(self, scope: str) -> MemoryView:
-        """What a row of this scope would copy from, as it is now."""
-        return self._memories.view(scope)
+    def memory_of(self, scope: str, key: str | None = None) -> MemoryView:
+        """What a row in this document would copy from, as it is now."""
+        return self._memories.view(scope, key)
 
     def step(self) -> list[Delta]:
         """One more token of every row."""
@@ -148,7 +148,7 @@ class NgramEngine:
         matches = view.find(context)
         if matches is None:
             return self._uniform_V, False
-        return blend(self._uniform_V.clone(), matches, self._control_ids), True
+        return blend(self._uniform_V, matches, self._control_ids), True
 
     def _advance(self, row: _Row) -> FinishReason | None:
         logprobs_V, is_known = self._logprobs(row.view, row.known)

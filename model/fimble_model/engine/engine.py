@@ -195,9 +195,9 @@ class NativeEngine:
         finally:
             self._cache.discard(row)
 
-    def memory_of(self, scope: str) -> MemoryView:
-        """What a row of this scope would copy from, as it is now; for measuring."""
-        return MemoryView() if self._memories is None else self._memories.view(scope)
+    def memory_of(self, scope: str, key: str | None = None) -> MemoryView:
+        """What a row in this document would copy from, as it is now; for measuring."""
+        return MemoryView() if self._memories is None else self._memories.view(scope, key)
 
     def step(self) -> list[Delta]:
         """Advance every row by at most one pass. Never raises for a single row's fault."""
