@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fimble_eval.replay.parts import without_healing
 from fimble_eval.replay.person import Person, Policy
 from fimble_eval.replay.places import Place, SourceFile, choose_files, places_in
+from fimble_eval.replay.samples import Sample
 from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort
 from fimble_eval.replay.typist import Desk, Typed, type_place
 from fimble_model.engine.protocol import Engine
@@ -51,15 +52,18 @@ def replay(
     *,
     clock: SimulatedClock,
     on_place: Callable[[int, int], None] = lambda done, total: None,
+    on_generation: Callable[[Sample], None] | None = None,
 ) -> tuple[Typed, ...]:
     """Type the course's places one after the other. `on_place(done, total)` after each.
 
-    `clock` is the engine's too: its deadlines are moments on it.
+    `on_generation` hears of what the model wrote for each answer that it gave. `clock` is the
+    engine's too: its deadlines are moments on it.
     """
     files = choose_files(sources, n_files=course.n_files, seed=course.seed)
     n_chars = max(1, course.n_keys // max(1, len(files)))
     places = [place for source in files for place in places_in(source, n_chars=n_chars)]
-    return asyncio.run(_type_places(places, sources, engine, course, clock, on_place))
+    desk = dataclasses.replace(_desk(engine, course, clock), on_generation=on_generation)
+    return asyncio.run(_type_places(places, sources, engine, course, desk, on_place))
 
 
 async def _type_places(
@@ -67,14 +71,14 @@ async def _type_places(
     sources: Sequence[SourceFile],
     engine: Engine,
     course: Course,
-    clock: SimulatedClock,
+    desk: Desk,
     on_place: Callable[[int, int], None],
 ) -> tuple[Typed, ...]:
     typed = []
     for index, place in enumerate(places):
         neighbours = _neighbours_of(place.file, sources, course)
         engine.forget(_SCOPE)
-        typed.append(await type_place(place, neighbours, _desk(engine, course, clock)))
+        typed.append(await type_place(place, neighbours, desk))
         on_place(index + 1, len(places))
     return tuple(typed)
 

@@ -40,7 +40,8 @@ class SimulatedClock:
 class SimulatedPort:
     """Implements `EnginePort` with the desk that the server's own engine thread works at.
 
-    Keeps the invariant that an owner has at most one job that lives.
+    Keeps the invariant that an owner has at most one job that lives. `last` is what the engine
+    gave last.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SimulatedPort:
         self._jobs = EngineJobs(engine=engine, clock=clock, settle=_settle, tell=_tell)
         self._numbers = itertools.count(1)
         self._newest: dict[str, Ticket] = {}
+        self.last: Generation | None = None
 
     @property
     def model(self) -> ModelInfo:
@@ -86,7 +88,9 @@ class SimulatedPort:
         self._newest[job.owner] = ticket
         self._jobs.start(ticket)
         try:
-            return await ticket.future
+            generation = await ticket.future
+            self.last = generation or self.last
+            return generation
         except asyncio.CancelledError:
             ticket.dropped = True
             raise

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fimble_eval.replay.person import Person, Taken, take
 from fimble_eval.replay.places import Place, SourceFile
+from fimble_eval.replay.samples import Sample, sample_of
 from fimble_eval.replay.screen import Screen, Showing
 from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort, work_until
 from fimble_server.completion.answer import Answer
 from fimble_server.completion.completer import Completer
+from fimble_server.completion.page import page_of
 from fimble_server.completion.plan import Limits
 from fimble_server.completion.snapshot import Snapshot
 from fimble_server.document.buffers import Buffer, TextEdit
@@ -29,7 +31,10 @@ __all__ = ["Asked", "Desk", "Typed", "type_place"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What a replay works with. `memory_scope` is None where nothing is to be remembered."""
+    """What a replay works with. `memory_scope` is None where nothing is to be remembered.
+
+    `on_generation` hears of what the model wrote for each answer that it gave.
+    """
 
     completer: Completer
     port: SimulatedPort
@@ -37,6 +42,7 @@ class Desk:
     person: Person
     limits: Limits
     memory_scope: str | None = "replay"
+    on_generation: Callable[[Sample], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +190,8 @@ class _Typing:
         )
         if answer is None:
             return False
+        if answer.source == "model" and self._desk.on_generation is not None:
+            self._desk.on_generation(self._sample_of(answer))
         return self._screen.answer(
             answer.suggestions[0] if answer.suggestions else None,
             mode=answer.plan.mode.value,
@@ -200,6 +208,18 @@ class _Typing:
             VerdictKind.ACCEPTED if is_whole else VerdictKind.PARTIALLY_ACCEPTED,
             self._offset,
             now_ms=self._desk.clock.now_ms(),
+        )
+
+    def _sample_of(self, answer: Answer) -> Sample:
+        """What the model wrote for this answer, and what the file says there."""
+        assert self._desk.port.last is not None, "a model has answered"
+        return sample_of(
+            page=page_of(self._snapshot()),
+            plan=answer.plan,
+            finish=self._desk.port.last.finishes[0],
+            package=self._place.file.package,
+            language_id=self._place.file.language_id,
+            truth=self._text[self._offset : self._end],
         )
 
     def _snapshot(self) -> Snapshot:

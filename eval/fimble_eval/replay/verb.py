@@ -20,6 +20,7 @@ from fimble_eval.replay.parts import PART_NAMES, check_parts
 from fimble_eval.replay.person import Policy
 from fimble_eval.replay.places import SourceFile, read_sources
 from fimble_eval.replay.report import draw, to_csv, to_markdown
+from fimble_eval.replay.samples import Sample, write_samples
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
 from fimble_model.engine.protocol import Engine
@@ -50,6 +51,9 @@ def replay_folder(
         bool, typer.Option("--ablation", help="Once whole, then without each part in turn.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the results as files.")] = None,
+    collect: Annotated[
+        Path | None, typer.Option(help="Keep what the model wrote here, for `fit-confidence`.")
+    ] = None,
 ) -> None:
     """Type real files key by key, with a person who takes what is right, and count."""
     course = Course(
@@ -66,7 +70,10 @@ def replay_folder(
     name = model or fimble_model.default_model_name()
     clock = SimulatedClock()
     engine = fimble_model.load(name, n_threads=threads, clock=clock)
-    runs = {"all": _run(sources, engine, course, clock)}
+    samples: list[Sample] = []
+    runs = {"all": _run(sources, engine, course, clock, samples)}
+    if collect is not None:
+        write_samples(collect, samples)
     for part in PART_NAMES if ablation else ():
         left_out = dataclasses.replace(course, without=course.without | {part})
         runs[f"without {part}"] = _run(sources, engine, left_out, clock)
@@ -74,7 +81,11 @@ def replay_folder(
 
 
 def _run(
-    sources: Sequence[SourceFile], engine: Engine, course: Course, clock: SimulatedClock
+    sources: Sequence[SourceFile],
+    engine: Engine,
+    course: Course,
+    clock: SimulatedClock,
+    samples: list[Sample] | None = None,
 ) -> tuple[Typed, ...]:
     label = " ".join(sorted(course.without)) or "nothing"
     columns = (TextColumn(f"typing without {label}"), BarColumn(), MofNCompleteColumn())
@@ -86,6 +97,7 @@ def _run(
             course,
             clock=clock,
             on_place=lambda done, total: bar.update(task, completed=done, total=total),
+            on_generation=None if samples is None else samples.append,
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fimble_model.engine.protocol import ModelInfo
 from fimble_server.completion.plan import Plan
 
-__all__ = ["Answer", "ContextPiece", "Hidden", "Suggestion", "Timing", "TokenCounts"]
+__all__ = ["Answer", "ContextPiece", "Hidden", "StepNote", "Suggestion", "Timing", "TokenCounts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +32,22 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """Text that was generated and not shown, and the reason in a few plain words."""
+    """Text that was generated and not shown, the reason in a few plain words, and whose it is.
+
+    `step` names the part that hid it.
+    """
 
     text: str
     reason: str
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepNote:
+    """What a step of post-processing did to the first candidate, in a few plain words."""
+
+    step: str
+    effect: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,8 @@ class ContextPiece:
 class Answer:
     """The one answer to one request. No suggestions is an answer too: `hidden` says why.
 
-    `source` is "model", "reuse" (typed along a suggestion that was already there) or "none".
+    `source` is "model", "reuse" (typed along a suggestion that was already there), "ahead" (made
+    before it was asked for) or "none". `steps` says what was done to what the model wrote.
     """
 
     plan: Plan
@@ -86,3 +99,4 @@ class Answer:
     timing: Timing
     model: ModelInfo | None
     context: tuple[ContextPiece, ...] = ()
+    steps: tuple[StepNote, ...] = ()

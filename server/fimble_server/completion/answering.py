@@ -43,6 +43,7 @@ def answer_of(
         timing=_time_of(generation.finishes),
         model=generation.model,
         context=(piece,),
+        steps=drafts.notes,
     )
 
 
@@ -69,7 +70,7 @@ def empty_answer(plan: Plan, model: ModelInfo | None) -> Answer:
     return Answer(
         plan=plan,
         suggestions=(),
-        hidden=(Hidden(text="", reason=f"not wanted here ({plan.rule})"),),
+        hidden=(Hidden(text="", reason=f"not wanted here ({plan.rule})", step="mode"),),
         source="none",
         tokens=TokenCounts(),
         timing=Timing(),

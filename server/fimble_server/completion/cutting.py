@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fimble_model.engine.protocol import FinishReason
+from fimble_server.completion.answer import StepNote
 from fimble_server.completion.looping import find_loop
 from fimble_server.completion.page import Page
 from fimble_server.completion.parts import NO_PARTS, Parts
@@ -18,7 +20,7 @@ from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
 from fimble_server.document.languages import BlockKind
 
-__all__ = ["CUTS", "Material", "cut_middle"]
+__all__ = ["CUTS", "CutMiddle", "Material", "cut_middle"]
 
 _MIN_TELLING_CHARS = 4
 _MAX_LINES_BELOW = 12
@@ -51,12 +53,22 @@ class Material:
 Cut = Callable[[str, Material], int]
 
 
-def cut_middle(middle: str, material: Material, without: Parts = NO_PARTS) -> str:
+class CutMiddle(NamedTuple):
+    """A beginning of a middle, and which cuts made it one."""
+
+    text: str
+    notes: tuple[StepNote, ...]
+
+
+def cut_middle(middle: str, material: Material, without: Parts = NO_PARTS) -> CutMiddle:
     """The beginning of the middle that is left after the cuts, in their order."""
+    notes = []
     for name, cut in CUTS.items():
-        if name not in without:
-            middle = middle[: cut(middle, material)]
-    return middle
+        n_kept = len(middle) if name in without else cut(middle, material)
+        if n_kept < len(middle):
+            notes.append(StepNote(step=name, effect=f"cut {len(middle) - n_kept} characters"))
+            middle = middle[:n_kept]
+    return CutMiddle(middle, tuple(notes))
 
 
 def _cut_unfit_characters(middle: str, material: Material) -> int:

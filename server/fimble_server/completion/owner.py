@@ -133,7 +133,9 @@ class Owner:
         kept, hidden = [], list(answer.hidden)
         for suggestion in answer.suggestions:
             if is_refused(self.refusals, page, _text_at_cursor(suggestion, page)):
-                hidden.append(Hidden(text=suggestion.text, reason="refused here before"))
+                hidden.append(
+                    Hidden(text=suggestion.text, reason="refused here before", step="refusals")
+                )
             else:
                 kept.append(suggestion)
         return dataclasses.replace(answer, suggestions=tuple(kept), hidden=tuple(hidden))

@@ -28,9 +28,12 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "repeated-below",
     "most-lines",
     "blank-end",
+    "blank-lines",
+    "indentation",
     "unwritten-body",
     "secret",
     "below-already",
     "line-above",
+    "secret",
     "confidence",
 )

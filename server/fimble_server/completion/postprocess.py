@@ -9,40 +9,55 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import Finish, FinishReason, GeneratedToken
-from fimble_server.completion.answer import Hidden
+from fimble_server.completion.answer import Hidden, StepNote
 from fimble_server.completion.closing import close_own_blocks
 from fimble_server.completion.cutting import Material, cut_middle
 from fimble_server.completion.overlap import Fitted, fit_to_right, is_only_closers
 from fimble_server.completion.page import Page, with_line_feeds
 from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Mode, Plan
+from fimble_server.completion.reindenting import reindent
 from fimble_server.completion.stopping import MiddleStop
 from fimble_server.completion.sure_beginning import sure_beginning
 from fimble_server.context.secret_strings import find_secret
 
-__all__ = ["HIDINGS", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
+__all__ = ["HIDINGS", "REWRITES", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
 
 _MIN_TELLING_CHARS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Text for a page's cursor, in place of `n_overwritten_chars` right of it."""
+    """Text for a page's cursor, in place of `n_overwritten_chars` right of it.
+
+    `notes` say what the steps did to what the model wrote.
+    """
 
     text: str
     n_overwritten_chars: int
     confidence: float
+    notes: tuple[StepNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drafts:
-    """What is left to show, best first as the engine gave it, and what is held back."""
+    """What is left to show, best first as the engine gave it, and what is held back.
+
+    `notes` are the first candidate's, shown or not.
+    """
 
     shown: tuple[Draft, ...] = ()
     hidden: tuple[Hidden, ...] = ()
+    notes: tuple[StepNote, ...] = ()
+
+
+class _Judged(NamedTuple):
+    verdict: Draft | Hidden
+    notes: tuple[StepNote, ...]
 
 
 def process(
@@ -51,36 +66,42 @@ def process(
     """All candidates of one request, without the steps of these names."""
     shown: list[Draft] = []
     hidden: list[Hidden] = []
+    notes: list[tuple[StepNote, ...]] = []
     for finish in finishes:
-        done = process_finish(finish, page, plan, without)
+        done, its_notes = process_finish(finish, page, plan, without)
+        notes.append(its_notes)
         if isinstance(done, Draft) and any(done.text == other.text for other in shown):
-            done = Hidden(text=done.text, reason="the same as another candidate")
+            done = Hidden(text=done.text, reason="the same as another candidate", step="candidates")
         if isinstance(done, Draft):
             shown.append(done)
         else:
             hidden.append(done)
-    return Drafts(shown=tuple(shown), hidden=tuple(hidden))
+    return Drafts(shown=tuple(shown), hidden=tuple(hidden), notes=notes[0] if notes else ())
 
 
-def process_finish(
-    finish: Finish, page: Page, plan: Plan, without: Parts = NO_PARTS
-) -> Draft | Hidden:
-    """One candidate: what may be shown of it, or why nothing is."""
+def process_finish(finish: Finish, page: Page, plan: Plan, without: Parts = NO_PARTS) -> _Judged:
+    """One candidate: what may be shown of it, or why nothing is, and what was done to it."""
     if finish.reason is FinishReason.FAILED:
-        return Hidden(text="", reason="the engine failed")
+        return _Judged(Hidden(text="", reason="the engine failed", step="engine"), ())
     middle = with_line_feeds(finish.text)
-    kept = cut_middle(middle, Material(page=page, plan=plan, reason=finish.reason), without)
+    material = Material(page=page, plan=plan, reason=finish.reason)
+    kept, notes = cut_middle(middle, material, without)
     whole = _judge(kept, middle, finish.tokens, page, plan, without)
     is_sure = confidence_of(finish.tokens, len(kept)) >= plan.min_confidence
     if (is_sure and finish.reason is not FinishReason.GIVEN_UP) or "sure-beginning" in without:
-        return whole
+        return _Judged(whole.verdict, notes + whole.notes)
     beginning = sure_beginning(
         kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
     )
     part = _judge(beginning, middle, finish.tokens, page, plan, without)
-    if isinstance(part, Hidden) and is_sure:
-        return Hidden(text=middle, reason="too little of it is sure")
-    return part if isinstance(part, Draft) else whole
+    effect = f"kept the first {len(beginning)} of {len(kept)} characters"
+    notes = (*notes, StepNote(step="sure-beginning", effect=effect))
+    if isinstance(part.verdict, Draft):
+        return _Judged(part.verdict, notes + part.notes)
+    if is_sure:
+        unsure = Hidden(text=middle, reason="too little of it is sure", step="sure-beginning")
+        return _Judged(unsure, notes)
+    return _Judged(whole.verdict, notes + whole.notes)
 
 
 def _judge(
@@ -90,20 +111,45 @@ def _judge(
     page: Page,
     plan: Plan,
     without: Parts,
-) -> Draft | Hidden:
+) -> _Judged:
     """The kept beginning of a middle fitted to the page, or the first reason to hide it."""
     if middle.strip() and not kept.strip():
-        return Hidden(text=middle, reason="nothing of it may stay")
-    if "close-blocks" not in without:
-        kept = _with_blocks_closed(kept, page, plan)
+        return _Judged(Hidden(text=middle, reason="nothing of it may stay", step="cuts"), ())
+    closed = kept if "close-blocks" in without else _with_blocks_closed(kept, page, plan)
+    notes = _notes_of_closing(kept, closed)
+    kept = closed
     fitted = Fitted(kept, 0) if "fit-to-right" in without else fit_to_right(kept, page.line_right)
-    text = _without_blank_lines_filled(fitted.text)
+    notes += _notes_of_fit(kept, fitted)
+    text = fitted.text
+    for name, rewrite in REWRITES.items():
+        rewritten = text if name in without else rewrite(text, page)
+        if rewritten != text:
+            notes = (*notes, StepNote(step=name, effect="changed blanks at the lines' start"))
+        text = rewritten
     confidence = confidence_of(tokens, len(fitted.text))
     for name, is_to_hide in HIDINGS.items():
-        reason = is_to_hide(text, confidence, page, plan)
-        if reason is not None and name not in without:
-            return Hidden(text=text or middle, reason=reason)
-    return Draft(text=text, n_overwritten_chars=fitted.n_overwritten_chars, confidence=confidence)
+        reason = None if name in without else is_to_hide(text, confidence, page, plan)
+        if reason is not None:
+            note = StepNote(step=name, effect=f"hid it: {reason}")
+            told = "" if name == "secret" else text or middle
+            return _Judged(Hidden(text=told, reason=reason, step=name), (*notes, note))
+    draft = Draft(text=text, n_overwritten_chars=fitted.n_overwritten_chars, confidence=confidence)
+    return _Judged(draft, notes)
+
+
+def _notes_of_closing(kept: str, closed: str) -> tuple[StepNote, ...]:
+    if kept == closed:
+        return ()
+    return (StepNote(step="close-blocks", effect="closed what the suggestion opens"),)
+
+
+def _notes_of_fit(kept: str, fitted: Fitted) -> tuple[StepNote, ...]:
+    effects = []
+    if len(fitted.text) < len(kept):
+        effects.append(f"left out {len(kept) - len(fitted.text)} characters that stand there")
+    if fitted.n_overwritten_chars:
+        effects.append(f"writes over {fitted.n_overwritten_chars} characters")
+    return tuple(StepNote(step="fit-to-right", effect=effect) for effect in effects)
 
 
 def _with_blocks_closed(kept: str, page: Page, plan: Plan) -> str:
@@ -129,8 +175,9 @@ def confidence_of(tokens: Sequence[GeneratedToken], n_kept_chars: int) -> float:
     return math.exp(sum_logprobs) if tokens else 0.0
 
 
-def _without_blank_lines_filled(text: str) -> str:
+def _without_blank_lines_filled(text: str, page: Page) -> str:
     """Lines of blanks alone become empty ones; the first line has text left of it and stays."""
+    del page
     first, *later = text.split("\n")
     return "\n".join([first, *(line if line.strip() else "" for line in later)])
 
@@ -144,9 +191,15 @@ def _is_nothing(text: str, confidence: float, page: Page, plan: Plan) -> str | N
 
 
 def _holds_secret(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
-    """What is typed of the line may be the secret's beginning, or its name."""
+    """What stands on the line may be the secret's beginning, its end, or its name.
+
+    A line that holds one already is the user's; another one in the suggestion is not.
+    """
     del confidence, plan
-    secret = find_secret(page.line_left + text)
+    left, right = page.line_left, page.line_right
+    if find_secret(left + right) is None:
+        text = left + text + right
+    secret = find_secret(text)
     return None if secret is None else f"holds {secret}"
 
 
@@ -193,4 +246,8 @@ HIDINGS: dict[str, _Reason] = {
     "below-already": _is_below_already,
     "line-above": _is_line_above,
     "confidence": _is_unsure,
+}
+REWRITES: dict[str, Callable[[str, Page], str]] = {
+    "blank-lines": _without_blank_lines_filled,
+    "indentation": reindent,
 }

@@ -41,4 +41,4 @@ def test_what_is_defined_already_is_left_out(left: str, middle: str, kept: str |
     limits = Limits(max_acceleration_lines=10)
     plan = plan_completion(decide(Signals(facts=facts)), facts, limits)
     material = Material(page=page, plan=plan, reason=FinishReason.END_TOKEN)
-    assert cut_middle(middle, material) == (middle.rstrip() if kept is None else kept)
+    assert cut_middle(middle, material).text == (middle.rstrip() if kept is None else kept)

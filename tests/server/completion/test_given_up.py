@@ -67,10 +67,10 @@ def test_what_was_sure_before_the_doubt_is_still_shown() -> None:
     snapshot = snapshot_of("x = <|>\n")
     answer = asyncio.run(completer.complete(snapshot, Limits()))
     assert answer is not None
-    draft = process_finish(_doubtful("sure(ip", 4), page_of(snapshot), answer.plan)
+    draft = process_finish(_doubtful("sure(ip", 4), page_of(snapshot), answer.plan).verdict
     assert getattr(draft, "text", "") == "sure"
     assert getattr(draft, "confidence", 0.0) > 0.9
-    draft = process_finish(_doubtful("self.x", 5), page_of(snapshot), answer.plan)
+    draft = process_finish(_doubtful("self.x", 5), page_of(snapshot), answer.plan).verdict
     assert getattr(draft, "text", "") == "self", "no dot waits for the name that was in doubt"
 
 

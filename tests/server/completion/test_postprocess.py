@@ -175,7 +175,9 @@ def test_of_equal_candidates_one_is_shown() -> None:
     finishes = [finish_of("1"), finish_of("1 "), finish_of("2")]
     drafts = process(finishes, page, make_plan())
     assert [draft.text for draft in drafts.shown] == ["1", "2"]
-    assert drafts.hidden == (Hidden(text="1", reason="the same as another candidate"),)
+    assert drafts.hidden == (
+        Hidden(text="1", reason="the same as another candidate", step="candidates"),
+    )
 
 
 def test_a_draft_at_the_start_and_the_end_of_a_text() -> None:
