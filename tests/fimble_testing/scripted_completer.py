@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from fimble_model.engine.stopping import NeverStop
 from fimble_server.completion.answer import Answer, Hidden, Suggestion, Timing, TokenCounts
+from fimble_server.completion.completer import OnMore
 from fimble_server.completion.plan import Limits, Mode, Plan
 from fimble_server.completion.snapshot import Snapshot
 
@@ -65,6 +66,7 @@ class ScriptedCompleter:
     forgotten: list[str] = field(default_factory=list)
     n_waiting: int = 0
     n_cancelled: int = 0
+    on_more: OnMore | None = None
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -73,8 +75,11 @@ class ScriptedCompleter:
         """See `CompleterPort`."""
         self.forgotten.append(owner)
 
-    async def complete(self, snapshot: Snapshot, limits: Limits) -> Answer | None:
+    async def complete(
+        self, snapshot: Snapshot, limits: Limits, on_more: OnMore | None = None
+    ) -> Answer | None:
         """See `CompleterPort`."""
+        self.on_more = on_more
         self.asked.append(snapshot)
         self.limits.append(limits)
         self.n_waiting += 1

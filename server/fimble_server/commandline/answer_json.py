@@ -22,7 +22,10 @@ def answer_to_json(answer: Answer, *, buffer: Buffer, load_ms: float) -> str:
             "mode": answer.plan.mode.value,
             "rule": answer.plan.rule,
             "suggestions": [_suggestion_entry(each, buffer) for each in answer.suggestions],
-            "hidden": [{"text": each.text, "reason": each.reason} for each in answer.hidden],
+            "hidden": [
+                {"text": each.text, "reason": each.reason, "step": each.step}
+                for each in answer.hidden
+            ],
             "tokens": {
                 "prompt": tokens.prompt,
                 "reused": tokens.reused,
@@ -42,6 +45,7 @@ def answer_to_json(answer: Answer, *, buffer: Buffer, load_ms: float) -> str:
                 {"source": piece.source, "path": piece.path, "tokens": piece.n_tokens}
                 for piece in answer.context
             ],
+            "steps": [{"step": each.step, "effect": each.effect} for each in answer.steps],
         },
         ensure_ascii=False,
     )

@@ -114,7 +114,11 @@ def draw_explanation(answer: Answer) -> RenderableType:
             f"context     {piece.source} {piece.path}, {piece.n_tokens} tokens"
             for piece in answer.context
         ),
-        *(f"hidden      {hidden.text!r}: {hidden.reason}" for hidden in answer.hidden),
+        *(f"step        {note.step}: {note.effect}" for note in answer.steps),
+        *(
+            f"hidden      {hidden.text!r}: {hidden.reason} ({hidden.step})"
+            for hidden in answer.hidden
+        ),
     ]
     if answer.model is not None:
         model = answer.model

@@ -26,6 +26,7 @@ __all__ = [
     "trigger_from_lsp",
 ]
 
+MORE_METHOD = "fimble/more"
 ACCEPTED_COMMAND = "fimble.accepted"
 _LABEL_CHARS = 60
 
@@ -80,6 +81,37 @@ def trigger_from_lsp(kind: types.InlineCompletionTriggerKind) -> Trigger:
     if kind is types.InlineCompletionTriggerKind.Invoked:
         return Trigger.INVOKED
     return Trigger.AUTOMATIC
+
+
+def wants_more(capabilities: types.ClientCapabilities) -> bool:
+    """True where the client announced `experimental: {fimble: {more: true}}`."""
+    match capabilities.experimental:
+        case {"fimble": {"more": True}}:
+            return True
+        case _:
+            return False
+
+
+def more_to_lsp(suggestion: Suggestion, buffer: Buffer, unit: PositionUnit) -> dict[str, object]:
+    """The parameters of `fimble/more`: an item that extends the one with the same id."""
+    replaced = range_to_lsp(buffer, suggestion, unit)
+    command = _accepted_command(suggestion)
+    return {
+        "textDocument": {"uri": buffer.uri, "version": buffer.version},
+        "id": suggestion.suggestion_id,
+        "item": {
+            "insertText": suggestion.text,
+            "range": {
+                name: {"line": place.line, "character": place.character}
+                for name, place in (("start", replaced.start), ("end", replaced.end))
+            },
+            "command": {
+                "title": command.title,
+                "command": command.command,
+                "arguments": [suggestion.suggestion_id],
+            },
+        },
+    }
 
 
 def range_to_lsp(buffer: Buffer, suggestion: Suggestion, unit: PositionUnit) -> types.Range:

@@ -31,7 +31,11 @@ def explain_answer(answer: Answer, *, n_shown: int) -> dict[str, object]:
             for suggestion in answer.suggestions
         ],
         "n_shown": n_shown,
-        "hidden": [{"text": hidden.text, "reason": hidden.reason} for hidden in answer.hidden],
+        "hidden": [
+            {"text": hidden.text, "reason": hidden.reason, "step": hidden.step}
+            for hidden in answer.hidden
+        ],
+        "steps": [{"step": note.step, "effect": note.effect} for note in answer.steps],
         "tokens": {
             "prompt": tokens.prompt,
             "reused": tokens.reused,

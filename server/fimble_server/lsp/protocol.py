@@ -62,6 +62,9 @@ class ErrorCode(IntEnum):
     REQUEST_CANCELLED = -32800
 
 
+# What a client may opt in to by announcing the same; see docs/protocol.md.
+EXPERIMENTAL: dict[str, object] = {"fimble": {"more": True}}
+
 # A reply quotes neither the request nor an exception: both may hold the user's text.
 _MESSAGES: Mapping[int, str] = {
     ErrorCode.PARSE_ERROR: "The message is not valid JSON.",
@@ -188,7 +191,12 @@ class FimbleProtocol(LanguageServerProtocol):
         result: object = None,
         error: types.ResponseError | None = None,
     ) -> None:
-        """Send the one answer. What was cancelled is `null`; an error loses its details."""
+        """Send the one answer. What was cancelled is `null`; an error loses its details.
+
+        pygls has no place for experimental capabilities: they are put in here.
+        """
+        if isinstance(result, types.InitializeResult):
+            result.capabilities.experimental = EXPERIMENTAL
         if error is not None and error.code != ErrorCode.REQUEST_CANCELLED:
             code = error.code if error.code in _MESSAGES else ErrorCode.INTERNAL_ERROR
             error = types.ResponseError(code=code, message=_MESSAGES[code])

@@ -74,7 +74,8 @@ class Session:
         self._number = next(_session_numbers)
         self._initial_layer = self._changed_layer = SettingsLayer(source="", values={})
         self._unit = PositionUnit.UTF16
-        self._shows_progress = self._wants_line_feeds = False
+        self._shows_progress = self._wants_line_feeds = self._wants_more = False
+        self._client = client
         self._buffers = OpenBuffers()
         self._handed_out = HandedOut(self._buffers)
         self._announcements = Announcements(client)
@@ -103,6 +104,7 @@ class Session:
         )
         self._shows_progress = bool(window and window.work_done_progress)
         self._unit = convert.choose_unit(params.capabilities)
+        self._wants_more = convert.wants_more(params.capabilities)
         try:
             layer = layer_from_editor(params.initialization_options, source="initializationOptions")
             self._take_settings(initial=layer, changed=self._changed_layer)
@@ -159,7 +161,7 @@ class Session:
         )
         if snapshot is None:
             return types.InlineCompletionList(items=[])
-        fitting = await self._answer(snapshot)
+        fitting = await self._answer(snapshot, self._tell_more if self._wants_more else None)
         if fitting is None:
             return None
         return types.InlineCompletionList(
@@ -168,6 +170,16 @@ class Session:
                 for suggestion in fitting.suggestions
             ]
         )
+
+    def _tell_more(self, fitting: Fitting) -> None:
+        """The rest of a suggestion that ran out of time, under its old id: `fimble/more`."""
+        for suggestion in fitting.suggestions[:1]:
+            self._handed_out.add(fitting.buffer.uri, suggestion)
+            fed = fitting.with_line_feeds() if self._wants_line_feeds else fitting
+            self._client.notify(
+                convert.MORE_METHOD,
+                convert.more_to_lsp(fed.suggestions[0], fitting.buffer, self._unit),
+            )
 
     async def suggest_menu(self, params: types.CompletionParams) -> types.CompletionList | None:
         """The same suggestions as entries of a completion menu, asked for anew at every key."""
@@ -241,8 +253,10 @@ class Session:
         """The name under which a file's requests replace each other, among all sessions."""
         return f"{self._number} {method} {unquote(uri)}"
 
-    async def _answer(self, snapshot: Snapshot) -> Fitting | None:
-        fitting = await self._suggesting.answer(snapshot, self.settings.completion)
+    async def _answer(
+        self, snapshot: Snapshot, on_more: Callable[[Fitting], None] | None = None
+    ) -> Fitting | None:
+        fitting = await self._suggesting.answer(snapshot, self.settings.completion, on_more)
         if fitting is None:
             return None
         for suggestion in fitting.suggestions:

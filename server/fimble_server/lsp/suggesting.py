@@ -10,11 +10,12 @@ import asyncio
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from fimble_server.completion.answer import Answer, Suggestion
+from fimble_server.completion.completer import OnMore
 from fimble_server.completion.page import with_line_feeds
 from fimble_server.completion.plan import Limits
 from fimble_server.completion.reuse import refit
@@ -51,8 +52,13 @@ class Fitting(NamedTuple):
 class CompleterPort(Protocol):
     """What turns a snapshot into an answer."""
 
-    async def complete(self, snapshot: Snapshot, limits: Limits) -> Answer | None:
-        """The answer; None where a newer request of the snapshot's owner replaced it."""
+    async def complete(
+        self, snapshot: Snapshot, limits: Limits, on_more: OnMore | None = None
+    ) -> Answer | None:
+        """The answer; None where a newer request of the snapshot's owner replaced it.
+
+        Where time ran out, a fuller answer of the same suggestion may go to `on_more` later.
+        """
         ...
 
     def forget(self, owner: str) -> None:
@@ -84,8 +90,16 @@ class Suggesting:
         """How many run now."""
         return len(self._running)
 
-    async def answer(self, snapshot: Snapshot, settings: CompletionSettings) -> Fitting | None:
+    async def answer(
+        self,
+        snapshot: Snapshot,
+        settings: CompletionSettings,
+        on_more: Callable[[Fitting], None] | None = None,
+    ) -> Fitting | None:
         """What to show for a snapshot; None where a newer request of its owner replaced it.
+
+        Where time ran out and the rest came later, `on_more` is called with it, as far as it
+        still fits the buffer then.
 
         A model or a fault of ours that cannot answer has nothing to show: it never raises for
         them. Raises `CancelledError` when the client cancels or a newer request arrives.
@@ -93,7 +107,13 @@ class Suggesting:
         number = next(self._numbers)
         try:
             with self._thinking(), self._newest(snapshot.owner):
-                answer = await self._completer.complete(snapshot, limits_from(settings))
+                answer = await self._completer.complete(
+                    snapshot,
+                    limits_from(settings),
+                    None
+                    if on_more is None
+                    else lambda fuller: on_more(self._fit(fuller, snapshot)),
+                )
         except asyncio.CancelledError:
             self._end(snapshot, number, "cancelled")
             raise
@@ -127,6 +147,8 @@ class Suggesting:
         """The client is gone: cancel whatever runs."""
         for task in tuple(self._running.values()):
             task.cancel()
+        for owner in (*self._running, *self._explanations):
+            self._completer.forget(owner)
 
     def _fit(self, answer: Answer, snapshot: Snapshot) -> Fitting:
         """The answer as it stands, or what of it still fits a buffer that went on meanwhile.

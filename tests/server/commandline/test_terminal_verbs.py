@@ -49,6 +49,7 @@ def test_complete_prints_the_promised_keys(source: Path) -> None:
         "timing_ms",
         "model",
         "context",
+        "steps",
     ]
     assert answer["mode"] == "acceleration"
     assert list(answer["tokens"]) == ["prompt", "reused", "generated"]

@@ -316,7 +316,7 @@ async def test_explain_says_how_the_last_request_of_a_file_ended(
     assert await client.request(INLINE, inline_params(URI, 0, 2)) == {"items": []}
     explained = await client.request("fimble/explain", asked)
     assert explained["rule"] == "scripted"
-    assert explained["hidden"] == [{"text": "hidden", "reason": "not sure enough"}]
+    assert explained["hidden"] == [{"text": "hidden", "reason": "not sure enough", "step": ""}]
     assert explained["tokens"].items() >= {"prompt": 8, "reused": 4, "generated": 2}.items()
 
 
@@ -435,3 +435,33 @@ async def test_a_suggestion_over_several_lines_of_the_buffer_is_never_sent(
     completer.script = lambda snapshot: build_answer(snapshot, "x", n_right=2)
     client.open(URI, "a\nb\n")
     assert await client.request(INLINE, inline_params(URI, 0, 1)) == {"items": []}
+
+
+async def test_the_rest_of_a_late_suggestion_follows_for_whoever_opted_in(
+    house: SessionHouse, completer: ScriptedCompleter
+) -> None:
+    """Under the id of the item, with the text as it is now typed along."""
+    async with connected(house) as client:
+        await client.initialize(capabilities={"experimental": {"fimble": {"more": True}}})
+        client.open(URI, "re\n")
+        (item,) = (await client.request(INLINE, inline_params(URI, 0, 2)))["items"]
+        snapshot = completer.asked[0]
+        assert completer.on_more is not None
+        client.insert(URI, 0, 2, "x")
+        await client.request("fimble/status")
+        completer.on_more(build_answer(snapshot, "x = 1\ny = 2"))
+        told = await client.message(lambda message: message.get("method") == "fimble/more")
+    params = told["params"]
+    assert params["textDocument"] == {"uri": URI, "version": 2}
+    assert params["item"]["insertText"] == " = 1\ny = 2"
+    assert params["item"]["range"]["start"] == {"line": 0, "character": 3}
+    assert params["item"]["command"]["arguments"] == [params["id"]]
+    assert item["command"]["command"] == params["item"]["command"]["command"]
+
+
+async def test_who_has_not_opted_in_is_told_of_nothing_more(
+    client: RawClient, completer: ScriptedCompleter
+) -> None:
+    client.open(URI, "re\n")
+    await client.request(INLINE, inline_params(URI, 0, 2))
+    assert completer.on_more is None
