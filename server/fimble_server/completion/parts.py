@@ -34,6 +34,5 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "secret",
     "below-already",
     "line-above",
-    "secret",
     "confidence",
 )

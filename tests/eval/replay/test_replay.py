@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fimble_eval.replay.course import Course, replay
 from fimble_eval.replay.figures import sum_up
-from fimble_eval.replay.parts import check_parts
+from fimble_eval.replay.parts import PART_NAMES, check_parts
 from fimble_eval.replay.person import Person, Policy, take
 from fimble_eval.replay.places import SourceFile, choose_files, places_in
 from fimble_eval.replay.report import to_csv, to_markdown
@@ -18,6 +18,8 @@ from fimble_eval.replay.screen import Screen
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
 from fimble_server.completion.answer import Suggestion
+from fimble_server.completion.cutting import CUTS
+from fimble_server.completion.postprocess import HIDINGS, REWRITES
 from fimble_server.errors import FimbleError
 from fimble_testing.fake_engine import FakeEngine, Prompted
 
@@ -117,6 +119,11 @@ def test_without_reuse_the_model_is_asked_at_every_key() -> None:
 def test_an_unknown_part_is_refused() -> None:
     with pytest.raises(FimbleError, match="a part's name"):
         check_parts(["luck"])
+
+
+def test_every_step_of_post_processing_can_be_left_out() -> None:
+    assert len(set(PART_NAMES)) == len(PART_NAMES)
+    assert {*CUTS, *HIDINGS, *REWRITES} <= set(PART_NAMES)
 
 
 def test_ghost_text_goes_on_is_lengthened_swapped_or_vanishes() -> None:
