@@ -30,6 +30,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "blank-end",
     "blank-lines",
     "indentation",
+    "nothing",
     "unwritten-body",
     "secret",
     "below-already",
