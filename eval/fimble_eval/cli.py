@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fimble_eval.cli_benchmarks import add_benchmarks
 from fimble_eval.mode_verbs import judge_cases
+from fimble_eval.replay.fit_verb import fit_confidence
 from fimble_eval.replay.verb import replay_folder
 from fimble_server.errors import FimbleError
 
@@ -118,6 +119,7 @@ def memory(
 
 
 app.command("replay")(replay_folder)
+app.command("fit-confidence")(fit_confidence)
 app.command("cases")(judge_cases)
 
 

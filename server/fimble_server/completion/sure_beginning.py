@@ -12,7 +12,7 @@ from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import GeneratedToken
 from fimble_server.completion.plan import Mode
 
-__all__ = ["sure_beginning"]
+__all__ = ["beginnings_of", "sure_beginning"]
 
 _MIN_CHARS = 2
 _CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
@@ -30,11 +30,18 @@ def sure_beginning(
     open. Empty where there is none.
     """
     n_sure_chars = _n_sure_chars(tokens, min_probability)
+    heads = (head for head in beginnings_of(text, mode) if len(head) <= n_sure_chars)
+    return next(heads, "")
+
+
+def beginnings_of(text: str, mode: Mode) -> Iterator[str]:
+    """All that may be shown of a text but the whole of it, the longest first."""
+    last = None
     for n_chars in _ends(text, mode):
         head = text[:n_chars].rstrip()
-        if n_chars <= n_sure_chars and _is_worth_showing(head):
-            return head
-    return ""
+        if head != last and _is_worth_showing(head):
+            yield head
+        last = head
 
 
 def _n_sure_chars(tokens: Sequence[GeneratedToken], min_probability: float) -> int:
