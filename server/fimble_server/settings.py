@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import fimble_model
-from fimble_server.completion.plan import Limits
+from fimble_server.completion.plan import Length, Limits
 
 __all__ = [
     "CompletionSettings",
@@ -132,6 +132,14 @@ class CompletionSettings:
             doc="0 suggests only when nearly certain, 1 always suggests something.", least=0, most=1
         ),
     )
+    length: str = _dial(
+        "function",
+        Dial(
+            doc="The most a suggestion may be: a line, some lines of a block, or a whole body.",
+            pattern="line|block|function",
+            form="`line`, `block` or `function`",
+        ),
+    )
     max_acceleration_lines: int = _dial(
         4, Dial(doc="Most lines suggested while you type.", least=1, most=50)
     )
@@ -177,6 +185,7 @@ def limits_from(settings: CompletionSettings) -> Limits:
     """The dials that bound a plan."""
     return Limits(
         eagerness=settings.eagerness,
+        length=Length(settings.length),
         max_acceleration_lines=settings.max_acceleration_lines,
         acceleration_deadline_ms=settings.acceleration_deadline_ms,
         max_exploration_lines=settings.max_exploration_lines,

@@ -48,6 +48,7 @@ class Announcements:
         self._is_enabled = True
         self._settings_error: FimbleError | None = None
         self._is_thinking = False
+        self._silence: str | None = None
         self._told_note: StatusNote | None = None
         self._told_errors: set[str] = set()
         self._progress: _LoadingProgress | None = None
@@ -60,6 +61,7 @@ class Announcements:
             is_enabled=self._is_enabled,
             settings_error=self._settings_error,
             is_thinking=self._is_thinking,
+            silence=self._silence,
         )
 
     def start(self, *, shows_progress: bool) -> None:
@@ -77,6 +79,11 @@ class Announcements:
         """Settings were taken, or refused with `error`."""
         self._is_enabled = is_enabled
         self._settings_error = error
+        self._say()
+
+    def take_silence(self, reason: str | None) -> None:
+        """The user wants the whole session silent for now, or no longer."""
+        self._silence = reason
         self._say()
 
     def take_thinking(self, is_thinking: bool) -> None:

@@ -128,6 +128,18 @@ def _accepted(ls: FimbleServer, *arguments: object) -> None:
     ls.session.note_accepted(accepted_id_from_lsp(arguments))
 
 
+def _snooze(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
+    return ls.session.snooze(arguments)
+
+
+def _wake(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
+    return ls.session.wake(arguments)
+
+
+def _toggle(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
+    return ls.session.toggle(arguments)
+
+
 def _register_features(server: FimbleServer) -> None:
     """NOTE: inline completion is announced only because its options are given."""
     server.feature(types.INITIALIZE)(_initialize)
@@ -143,3 +155,6 @@ def _register_features(server: FimbleServer) -> None:
     server.feature("fimble/status")(_status)
     server.feature("fimble/explain")(_explain)
     server.command("fimble.accepted")(_accepted)
+    server.command("fimble.snooze")(_snooze)
+    server.command("fimble.wake")(_wake)
+    server.command("fimble.toggleSilence")(_toggle)

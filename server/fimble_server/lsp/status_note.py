@@ -35,6 +35,7 @@ def plan_status_note(
     is_enabled: bool,
     settings_error: FimbleError | None,
     is_thinking: bool,
+    silence: str | None = None,
 ) -> StatusNote:
     """The most pressing thing to say: a failed model, then a bad setting, then the rest."""
     if engine.error is not None:
@@ -44,6 +45,8 @@ def plan_status_note(
         return StatusNote(kind="Warning", busy=is_loading, message=str(settings_error))
     if not is_enabled:
         return StatusNote(kind="Inactive", busy=False, message="Fimble is off.")
+    if silence is not None:
+        return StatusNote(kind="Inactive", busy=False, message=silence)
     if is_loading:
         return StatusNote(kind="Normal", busy=True, message="Loading the model.")
     if engine.state is EngineState.UNLOADED:

@@ -165,3 +165,18 @@ def test_running_out_of_tokens_drops_the_unfinished_line() -> None:
     assert stop.n_chars_at_end(middle, is_finished=False) == len("a()")
     assert stop.n_chars_at_end(middle, is_finished=True) == len(middle.rstrip())
     assert stop.n_chars_at_end("b(c, ", is_finished=False) == len("b(c,")
+
+
+@given(facts=_facts(), trigger=st.sampled_from(Trigger), middle=_TEXTS)
+@settings(max_examples=300, deadline=None)
+def test_the_length_dial_holds_while_decoding(
+    facts: SyntaxFacts, trigger: Trigger, middle: str
+) -> None:
+    """With `line` no more than a line is ever kept, with `block` no more than a few."""
+    decision = decide(Signals(facts=facts, trigger=trigger))
+    for length, most in ((Length.LINE, 1), (Length.BLOCK, Limits().max_acceleration_lines)):
+        plan = plan_completion(decision, facts, Limits(length=length))
+        n_kept = plan.stop.n_chars_to_keep(middle + "\nx" * (most + 3))
+        kept = (middle + "\nx" * (most + 3))[:n_kept]
+        assert len([line for line in kept.split("\n") if line.strip()]) <= most
+        assert n_kept is not None
