@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fimble_eval.cli_benchmarks import add_benchmarks
+from fimble_eval.engine_speed.verbs import export_to_gguf, measure_engine, write_random
 from fimble_eval.mode_verbs import judge_cases
 from fimble_eval.replay.fit_verb import fit_confidence
 from fimble_eval.replay.verb import replay_folder
@@ -121,6 +122,9 @@ def memory(
 app.command("replay")(replay_folder)
 app.command("fit-confidence")(fit_confidence)
 app.command("cases")(judge_cases)
+app.command("engine")(measure_engine)
+app.command("gguf")(export_to_gguf)
+app.command("random-model")(write_random)
 
 
 def _print_line(result: dict[str, object]) -> None:

@@ -20,7 +20,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
 
-__all__ = ["DEFAULT_CACHE_BYTES", "assemble_engine"]
+__all__ = ["DEFAULT_CACHE_BYTES", "assemble_engine", "layout_of"]
 
 
 def assemble_engine(
@@ -51,7 +51,7 @@ def assemble_engine(
         )
     if has_memory is None:
         has_memory = pays_for(config.n_parameters)
-    cache = KvCache(_layout_of(transformer, placement), cache_bytes)
+    cache = KvCache(layout_of(transformer, placement), cache_bytes)
     model = ModelInfo(
         name=name,
         device=placement.device,
@@ -78,7 +78,8 @@ def assemble_engine(
     )
 
 
-def _layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
+def layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
+    """The shape of a network's slots where it is placed."""
     config = transformer.config
     return KvLayout(
         n_layers=config.n_layers,

@@ -42,7 +42,7 @@ def measure_ceilings(model: ModelInfo) -> Ceilings:
 
     device = torch.device(model.device)
     with torch.inference_mode():
-        multiply = _product(model.dtype, device)
+        multiply = _product(model, device)
         array = torch.ones(_READ_BYTES // 4, device=device)
         return Ceilings(
             flops_per_s=2 * _N_ROWS * _WIDTH * _WIDTH / _best_s(multiply, device),
@@ -50,18 +50,20 @@ def measure_ceilings(model: ModelInfo) -> Ceilings:
         )
 
 
-def _product(dtype: str, device: torch.device) -> Callable[[], object]:
+def _product(model: ModelInfo, device: torch.device) -> Callable[[], object]:
     """One large matrix product, as the network would have it done."""
     import torch
 
+    from fimble_model.network.native.linear import PanelLinear
     from fimble_model.network.quantization import Int8Linear
 
     rows, weight = torch.rand(_N_ROWS, _WIDTH), torch.rand(_WIDTH, _WIDTH)
-    if dtype == "int8":
-        linear = Int8Linear(weight, None)
+    if model.dtype == "int8":
+        kind = Int8Linear if model.kernels == "torch" else PanelLinear
+        linear = kind(weight, None)
         return lambda: linear(rows)
-    kind = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-    placed_rows, placed_weight = rows.to(device, kind), weight.to(device, kind)
+    numbers = torch.bfloat16 if model.dtype == "bfloat16" else torch.float32
+    placed_rows, placed_weight = rows.to(device, numbers), weight.to(device, numbers)
     return lambda: placed_rows @ placed_weight
 
 

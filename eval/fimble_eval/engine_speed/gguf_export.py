@@ -1,0 +1,122 @@
+"""A model of ours as one GGUF file, so that llama.cpp can run the same weights.
+
+Owns the mapping of a qwen3 checkpoint to that file. Token ids mean the same there, but text does
+not: llama.cpp splits text by rules it knows by name, and ours is none of them. So hand it ids,
+encoded by our tokenizer, as the measurements do.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import gguf
+import numpy as np
+import torch
+
+from fimble_model.errors import CheckpointError
+from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.families import build_parts
+
+__all__ = ["GGUF_KINDS", "export_gguf"]
+
+GGUF_KINDS = {
+    "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
+    "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+    "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+}
+_ARCHITECTURE = gguf.MODEL_ARCH.QWEN3
+# The nearest of the splittings that llama.cpp knows: single digits, and no merge over a line's end.
+_NEAREST_SPLITTING = "qwen2"
+
+
+def export_gguf(folder: Path, path: Path, kind: str) -> None:
+    """Write the model in `folder` to `path`; `kind` is a key of `GGUF_KINDS`.
+
+    Vectors stay float32, as llama.cpp's own converter leaves them. Raises `CheckpointError` for
+    a folder that holds no qwen3.
+    """
+    matrix_kind, file_kind = GGUF_KINDS[kind]
+    with open_checkpoint(folder) as checkpoint:
+        config = checkpoint.config
+        if not config.qk_norm:
+            raise CheckpointError(
+                expected="a model of qwen3's shape, which has norms for queries and keys",
+                found="one without them",
+                to_do="Use llama.cpp's own converter for this model.",
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])
+        _add_shape(writer, config, folder.name)
+        writer.add_file_type(file_kind)
+        _add_vocabulary(writer, folder, config.vocabulary_size)
+        _add_tensors(writer, checkpoint, matrix_kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def _add_shape(writer: gguf.GGUFWriter, config: NetworkConfig, name: str) -> None:
+    writer.add_name(name)
+    writer.add_context_length(config.max_positions)
+    writer.add_embedding_length(config.width)
+    writer.add_block_count(config.n_layers)
+    writer.add_feed_forward_length(config.feed_forward_width)
+    writer.add_head_count(config.n_query_heads)
+    writer.add_head_count_kv(config.n_key_heads)
+    writer.add_key_length(config.head_size)
+    writer.add_value_length(config.head_size)
+    writer.add_layer_norm_rms_eps(config.norm_epsilon)
+    writer.add_rope_freq_base(config.rope_theta)
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, folder: Path, n_ids: int) -> None:
+    """Tokens in the order of their ids; ids without a token are said to be unused."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    texts = [f"[unused {token_id}]" for token_id in range(n_ids)]
+    kinds = [int(gguf.TokenType.UNUSED)] * n_ids
+    for text, token_id in tokenizer["model"]["vocab"].items():
+        texts[token_id], kinds[token_id] = text, int(gguf.TokenType.NORMAL)
+    for added in tokenizer["added_tokens"]:
+        texts[added["id"]], kinds[added["id"]] = added["content"], int(gguf.TokenType.CONTROL)
+    pairs = (
+        pair if isinstance(pair, str) else " ".join(pair) for pair in tokenizer["model"]["merges"]
+    )
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(_NEAREST_SPLITTING)
+    writer.add_token_list(texts)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(list(pairs))
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    end_id = values.get("eos_token_id")
+    if isinstance(end_id, int):
+        writer.add_eos_token_id(end_id)
+    writer.add_add_bos_token(False)
+
+
+def _add_tensors(
+    writer: gguf.GGUFWriter, checkpoint: Checkpoint, kind: gguf.GGMLQuantizationType
+) -> None:
+    names = gguf.get_tensor_name_map(_ARCHITECTURE, checkpoint.config.n_layers)
+    parts = build_parts(checkpoint.config)
+    for parameter_name in checkpoint.parameter_names:
+        stacked = checkpoint.read(parameter_name, torch.float32).numpy()
+        start = 0
+        for part in parts[parameter_name]:
+            numbers = stacked[start : start + part.shape[0]]
+            start += part.shape[0]
+            name = cast("str", names.get_name(part.key, try_suffixes=(".weight",)))
+            _add_tensor(writer, name, numbers, kind)
+
+
+def _add_tensor(
+    writer: gguf.GGUFWriter, name: str, numbers: np.ndarray, kind: gguf.GGMLQuantizationType
+) -> None:
+    if numbers.ndim == 1:
+        writer.add_tensor(name, numbers)
+        return
+    quantised = gguf.quants.quantize(numbers, kind)
+    writer.add_tensor(name, quantised, raw_dtype=kind)
