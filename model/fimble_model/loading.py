@@ -39,12 +39,14 @@ def load(
     dtype: str = "auto",
     n_threads: int | None = None,
     cache_bytes: int | None = None,
+    speculates: bool = True,
     clock: Clock | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Engine:
     """An engine over a shipped model's name or a checkpoint's folder, warm for its first key.
 
     `cache_bytes` bounds the keys and values that it keeps; None takes the engine's default.
+    Without `speculates` each token takes a pass of its own: for measuring.
     Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
     `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks.
     """
@@ -68,6 +70,7 @@ def load(
         tokenizer=tokenizer,
         fim_format=fim_format,
         cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
+        speculates=speculates,
         clock=clock,
     )
     report(LoadProgress(message="warming up", done=0.9))

@@ -46,6 +46,12 @@ def _generate() -> _Measure:
     return measure_generate
 
 
+def _speculation() -> _Measure:
+    from fimble_eval.engine_speed.speculation_gain import measure_speculation
+
+    return measure_speculation
+
+
 def _typists() -> _Measure:
     from fimble_eval.engine_speed.typists import measure_typists
 
@@ -70,6 +76,7 @@ PARTS: Mapping[str, Callable[[], _Measure]] = {
     "passes": _passes,
     "keys": _keys,
     "generate": _generate,
+    "speculation": _speculation,
     "typists": _typists,
     "typists-large": _typists_large,
     "memory": _memory,

@@ -1,0 +1,95 @@
+"""How many passes speculation saves on real code: the same requests with it and without.
+
+Owns that part. Greedy; the tokens must be the same, and are compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from fimble_eval.engine_speed.options import EngineOptions
+from fimble_eval.engine_speed.recorded_prompts import RecordedKey, own_sources, record_keys
+from fimble_eval.engine_speed.rows import PartResult, Row
+from fimble_model.engine.protocol import Engine, Finish, RequestId
+from fimble_model.loading import load
+from fimble_server.completion.project_texts import feed
+
+__all__ = ["measure_speculation"]
+
+_EVERY = 4
+
+
+def measure_speculation(options: EngineOptions) -> PartResult:
+    """Passes after the first token, of the shipped model with the project memory."""
+    drafting = load(options.model, n_threads=options.n_threads)
+    plain = load(options.model, n_threads=options.n_threads, speculates=False)
+    spots = record_keys(drafting, own_sources(6), n_spots=3, n_chars=100)
+    keys = [key for spot in spots for key in spot[::_EVERY]]
+    with_drafts, without = _run_all(drafting, keys), _run_all(plain, keys)
+    n_same = sum(
+        _ids(mine) == _ids(theirs) for mine, theirs in zip(with_drafts, without, strict=True)
+    )
+    n_with, n_without = _n_decode_passes(with_drafts), _n_decode_passes(without)
+    drafted = sum(finish.n_drafted_tokens for finish in with_drafts)
+    accepted = sum(finish.n_accepted_tokens for finish in with_drafts)
+    return PartResult(
+        rows=(
+            Row(
+                measure="passes to write what greedy decoding writes, real code",
+                unit="passes",
+                ours=n_with,
+                other=n_without,
+                other_name="without drafts",
+                merit=round(n_without / max(1, n_with), 3),
+                merit_words="times fewer",
+                target=1.5,
+                note=f"{accepted} of {drafted} drafted tokens were right",
+            ),
+            Row(
+                measure="requests whose tokens are the same with drafts and without",
+                unit="requests",
+                ours=n_same,
+                other=len(keys),
+                other_name="requests",
+                merit=round(n_same / len(keys), 4),
+                merit_words="the same",
+                target=1.0,
+            ),
+        ),
+        details={
+            "n_requests": len(keys),
+            "n_tokens": sum(len(finish.tokens) for finish in without),
+            "decode_ms": round(sum(finish.decode_ms for finish in with_drafts), 1),
+            "decode_ms_without": round(sum(finish.decode_ms for finish in without), 1),
+        },
+    )
+
+
+def _run_all(engine: Engine, keys: Sequence[RecordedKey]) -> list[Finish]:
+    """Each request to its own end, one after another, as one person would make them."""
+    return [_run(engine, key, number) for number, key in zip(itertools.count(), keys, strict=False)]
+
+
+def _run(engine: Engine, key: RecordedKey, number: int) -> Finish:
+    if key.texts is not None:
+        feed(engine, key.texts)
+    request = dataclasses.replace(
+        key.request, request_id=RequestId(str(number)), min_confidence=0.0, owner="typist"
+    )
+    engine.add(request)
+    finish = None
+    while engine.has_work:
+        for delta in engine.step():
+            finish = delta.finish or finish
+    assert finish is not None, "a row ends"
+    return finish
+
+
+def _ids(finish: Finish) -> list[int]:
+    return [token.token_id for token in finish.tokens]
+
+
+def _n_decode_passes(finishes: Sequence[Finish]) -> int:
+    return sum(finish.n_passes - finish.n_prefill_passes for finish in finishes)
