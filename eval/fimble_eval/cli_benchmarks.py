@@ -51,7 +51,7 @@ _Memory = Annotated[
 
 def add_benchmarks(app: typer.Typer) -> None:
     """Give the console script these verbs."""
-    for verb in (infilling, humaneval, holes):
+    for verb in (infilling, humaneval, holes, compare, contamination):
         app.command()(verb)
 
 
@@ -184,6 +184,51 @@ def holes(
         memory_part = "" if memory else "no-memory"
         stem = stem_for("holes", place.stem, view, rival.label, memory_part)
         write_result(out, stem, result, draw_holes(result))
+    _print_line(result.summary)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A result's CSV file.")],
+    second: Annotated[Path, typer.Argument(help="Another's, on the same tasks.")],
+    column: Annotated[str, typer.Option(help="What is compared.")] = "exact",
+    kind: Annotated[str | None, typer.Option(help="Only holes of this kind.")] = None,
+    without: Annotated[
+        Path | None, typer.Option(help="A contamination CSV: its touched tasks are left out.")
+    ] = None,
+    out: _Out = None,
+) -> None:
+    """Compare two results task by task, with a confidence interval for the difference."""
+    from fimble_eval.comparing import compare as compare_results
+    from fimble_eval.comparing import draw_comparison
+    from fimble_eval.results import stem_for, write_result
+
+    result = compare_results(first, second, column=column, without=without, kind=kind)
+    if out is not None:
+        parts = ("compare", first.stem, second.stem, column, kind or "")
+        stem = stem_for(*parts, "untouched" if without else "")
+        write_result(out, stem, result, draw_comparison(result))
+    _print_line(result.summary)
+
+
+def contamination(
+    corpus: Annotated[Path, typer.Argument(help="A folder of source files, or JSON lines.")],
+    data: _Data,
+    out: _Out = None,
+) -> None:
+    """Say of each task of a benchmark how much of it stands in a corpus."""
+    from fimble_eval.benchmarks.task_file import read_records
+    from fimble_eval.contamination.search import draw_contamination, read_corpus, search
+    from fimble_eval.results import Result, stem_for, write_result
+
+    records = read_records(data, ("task_id", "prompt"))
+    with _progress() as bar:
+        documents = _counter(bar, "reading", None)
+        result = search(records, read_corpus(corpus), on_document=documents)
+    named = {"benchmark": data.name.partition(".")[0], "corpus": corpus.name}
+    result = Result(rows=result.rows, summary=named | dict(result.summary))
+    if out is not None:
+        stem = stem_for("contamination", named["benchmark"], corpus.stem)
+        write_result(out, stem, result, draw_contamination(result))
     _print_line(result.summary)
 
 

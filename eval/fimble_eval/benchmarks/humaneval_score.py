@@ -85,17 +85,7 @@ def score_humaneval(
         )
     holes = [_hole_of(record, language, has_memory=has_memory) for record in kept]
     fillings = _fill(rival, holes, language, tries, on_filled)
-    outcomes = judge_all(
-        [
-            build_program(record, _completion(filling, language))
-            for record, samples in zip(kept, fillings, strict=True)
-            for filling in samples
-        ],
-        LIMITS[language],
-        on_judged=on_judged,
-    )
-    passed = np.array([outcome.verdict is Verdict.PASSED for outcome in outcomes])
-    counts = passed.reshape(len(kept), tries.n_samples).sum(axis=1).tolist()
+    counts = _count_passed(kept, fillings, language, on_judged)
     rows = [
         _row(record, samples, n_passed, tries)
         for record, samples, n_passed in zip(kept, fillings, counts, strict=True)
@@ -179,6 +169,23 @@ def _fill(
         fillings[filled.hole_index][filled.sample_index] = filled.filling
         on_filled()
     return fillings
+
+
+def _count_passed(
+    records: Sequence[Record],
+    fillings: Sequence[Sequence[Filling]],
+    language: str,
+    on_judged: Callable[[], None],
+) -> list[int]:
+    """How many of each task's samples pass."""
+    programs = [
+        build_program(record, _completion(filling, language))
+        for record, samples in zip(records, fillings, strict=True)
+        for filling in samples
+    ]
+    outcomes = judge_all(programs, LIMITS[language], on_judged=on_judged)
+    passed = iter(outcome.verdict is Verdict.PASSED for outcome in outcomes)
+    return [sum(next(passed) for _ in samples) for samples in fillings]
 
 
 def _completion(filling: Filling, language: str) -> str:

@@ -1,0 +1,1 @@
+"""How much of a benchmark stands in a corpus, task by task."""
