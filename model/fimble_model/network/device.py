@@ -62,8 +62,8 @@ class Placement:
 
     @property
     def wants_native(self) -> bool:
-        """Whether the native kernels shall run what they can."""
-        if self.dtype is not Dtype.INT8 or self.device != "cpu":
+        """Whether the native kernels are there and shall run what they can."""
+        if self.dtype is not Dtype.INT8 or self.device != "cpu" or kernels_name() is None:
             return False
         if self.kernels is None:
             return has_fast_native_kernels() or not has_fbgemm()

@@ -19,7 +19,6 @@ from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement, count_cores, plan_threads
 from fimble_model.network.families import build_parts
 from fimble_model.network.layers import Rotary
-from fimble_model.network.native.library import kernels_name
 from fimble_model.network.native.linear import PanelLinear
 from fimble_model.network.native.network import NativeNetwork, why_not_native
 from fimble_model.network.native.tuning import choose_threads
@@ -111,7 +110,7 @@ def _build(
 
 
 def _is_native(config: NetworkConfig, placement: Placement) -> bool:
-    if not placement.wants_native or kernels_name() is None:
+    if not placement.wants_native:
         return False
     reason = why_not_native(config)
     if reason is not None:
@@ -147,8 +146,9 @@ def _place(
         has_bias = slot.module.bias is not None
         bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
         weight = read(weight_name, torch.float32)
+        is_paired = slot.attribute == "gate_up"
         linear = (
-            PanelLinear(weight, bias, is_paired=slot.attribute == "gate_up")
+            PanelLinear(weight, bias, is_paired=is_paired)
             if is_native
             else Int8Linear(weight, bias)
         )

@@ -10,8 +10,10 @@
 
 #include "threads.h"
 
-/* Fewer rows than this are normed and quantised by one thread: a step costs more. */
-enum { ROWS_WORTH_SHARING = 8, ROWS_A_TASK = 8 };
+/* A step of less work than this stays on one thread: handing it over costs a few microseconds,
+ * and more where the others sleep. Products of a matrix or of attention, and numbers of rows. */
+enum { PRODUCTS_WORTH_SHARING = 300 * 1000, NUMBERS_WORTH_SHARING = 30 * 1000 };
+enum { ROWS_A_TASK = 8 };
 /* Weights a task reads, at least: long enough a stretch for the CPU to fetch ahead. */
 enum { WEIGHTS_A_TASK = 24 * 1024 };
 /* Activations of a block of rows, which stay near while all weights pass by. */
@@ -67,6 +69,13 @@ int32_t fimble_size_of(int32_t which) {
     const size_t sizes[] = {sizeof(struct linear), sizeof(struct layer), sizeof(struct network),
                             sizeof(struct pass)};
     return which < 0 || which > 3 ? 0 : (int32_t)sizes[which];
+}
+
+static void run_step(task *run, void *argument, int32_t n, int is_worth_sharing) {
+    if (is_worth_sharing)
+        run_tasks(run, argument, n);
+    else
+        for (int32_t index = 0; index < n; index++) run(argument, index, 0);
 }
 
 /* ---- scratch ---------------------------------------------------------------------------------- */
@@ -137,7 +146,9 @@ static void multiply(const struct linear *linear, const struct quantised *x, int
     m.n_task_panels = 1 + WEIGHTS_A_TASK / panel_bytes;
     m.n_tasks_a_block = (linear->n_panels + m.n_task_panels - 1) / m.n_task_panels;
     int32_t n_blocks = (n_rows + m.n_block_rows - 1) / m.n_block_rows;
-    run_tasks(multiply_task, &m, n_blocks * m.n_tasks_a_block);
+    int64_t n_products = (int64_t)n_rows * linear->n_inputs * linear->n_outputs;
+    run_step(multiply_task, &m, n_blocks * m.n_tasks_a_block,
+             n_products >= PRODUCTS_WORTH_SHARING);
 }
 
 /* ---- one pass --------------------------------------------------------------------------------- */
@@ -169,17 +180,16 @@ struct run {
     const struct quantised *to;
 };
 
-static void share_rows(struct run *run, task *rows, int32_t n_rows) {
-    if (n_rows < ROWS_WORTH_SHARING)
-        rows(run, -1, 0);
-    else
-        run_tasks(rows, run, (n_rows + ROWS_A_TASK - 1) / ROWS_A_TASK);
+/* `size` numbers a row. */
+static void share_rows(struct run *run, task *rows, int32_t n_rows, int32_t size) {
+    run_step(rows, run, (n_rows + ROWS_A_TASK - 1) / ROWS_A_TASK,
+             (int64_t)n_rows * size >= NUMBERS_WORTH_SHARING);
 }
 
-/* Rows [first, last) of a task; index -1 is all of them. */
+/* Rows [first, last) of a task. */
 static int32_t rows_of_task(int32_t index, int32_t n_rows, int32_t *first) {
-    *first = index < 0 ? 0 : index * ROWS_A_TASK;
-    return index < 0 || *first + ROWS_A_TASK > n_rows ? n_rows : *first + ROWS_A_TASK;
+    *first = index * ROWS_A_TASK;
+    return *first + ROWS_A_TASK > n_rows ? n_rows : *first + ROWS_A_TASK;
 }
 
 static void quantise_task(void *argument, int32_t index, int32_t thread) {
@@ -203,7 +213,7 @@ static void quantise_rows(struct run *run, const float *from, int32_t n, const f
                           struct quantised *to) {
     to->stride = padded(n);
     run->from = from, run->n_from = n, run->gain = gain, run->to = to;
-    share_rows(run, quantise_task, run->n_tokens);
+    share_rows(run, quantise_task, run->n_tokens, n);
 }
 
 static float widen_half(uint16_t half) {
@@ -403,9 +413,13 @@ static void run_layer(struct run *run) {
     int is_last = run->layer_index == network->n_layers - 1;
     quantise_rows(run, run->hidden, width, layer->attention_gain, &run->narrow);
     multiply(&layer->qkv, &run->narrow, run->n_tokens, STORE, run->heads, heads_width(network));
-    share_rows(run, place_task, run->n_tokens);
+    share_rows(run, place_task, run->n_tokens, heads_width(network));
     if (is_last) drop_silent_stretches(run);
-    run_tasks(attend_task, run, run->n_stretches * network->n_key_heads);
+    int64_t n_products = 0;
+    for (int32_t s = 0; s < run->n_stretches; s++)
+        n_products += (int64_t)run->stretches[s].n_tokens * run->stretches[s].first_position * mixed;
+    run_step(attend_task, run, run->n_stretches * network->n_key_heads,
+             n_products >= PRODUCTS_WORTH_SHARING);
     if (is_last) keep_loud(run);
     if (run->n_tokens == 0) return;
     quantise_rows(run, run->mixed, mixed, NULL, &run->wide);
@@ -441,7 +455,8 @@ int32_t fimble_run_pass(const struct network *network, const struct pass *pass,
     quantise_rows(&run, run.hidden, network->width, network->final_gain, &run.narrow);
     multiply(&network->head, &run.narrow, run.n_tokens, STORE, pass->logprobs,
              network->n_vocabulary);
-    run_tasks(softmax_task, &run, run.n_tokens);
+    run_step(softmax_task, &run, run.n_tokens,
+             (int64_t)run.n_tokens * network->n_vocabulary >= NUMBERS_WORTH_SHARING);
     return 0;
 }
 

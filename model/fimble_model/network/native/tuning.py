@@ -18,15 +18,17 @@ from fimble_model.network.native.network import NativeNetwork, PassRow
 
 __all__ = ["choose_threads", "pick_fewest"]
 
-# The quickest of some passes: what else the machine does can only slow one down.
-_N_TRIALS = 8
+# The quickest of some passes: what else the machine does can only slow one down. Their size is
+# between that of a step of decoding and that of a chunk of prefill.
+_N_TRIALS = 5
+_N_TOKENS = 8
 _WORTH_A_THREAD = 1.1
 
 
 def choose_threads(native: NativeNetwork, config: NetworkConfig, n_threads: int | None) -> int:
-    """Set the threads of all native passes to what was asked, or to what decodes quickest.
+    """Set the threads of all native passes to what was asked, or to what is quickest here.
 
-    Takes as long as a few dozen passes of one token.
+    Takes as long as a dozen short passes.
     """
     if n_threads is not None:
         return set_threads(n_threads)
@@ -35,7 +37,7 @@ def choose_threads(native: NativeNetwork, config: NetworkConfig, n_threads: int 
     count = 1
     while count <= most:
         if set_threads(count) == count:
-            best_s[count] = _time_one_token(native, config)
+            best_s[count] = _time_pass(native, config)
         count *= 2
     return set_threads(pick_fewest(best_s))
 
@@ -50,11 +52,11 @@ def pick_fewest(best_s: Mapping[int, float]) -> int:
     return min(count for count, time_s in best_s.items() if time_s <= _WORTH_A_THREAD * quickest)
 
 
-def _time_one_token(native: NativeNetwork, config: NetworkConfig) -> float:
+def _time_pass(native: NativeNetwork, config: NetworkConfig) -> float:
     pages = (config.n_layers, 1, config.n_key_heads)
     keys_LPKDS = torch.zeros(*pages, config.head_size, PAGE_SLOTS, dtype=torch.float16)
     values_LPKSD = torch.zeros(*pages, PAGE_SLOTS, config.head_size, dtype=torch.float16)
-    row = PassRow(token_ids=(0,), n_cached=0, n_silent=0, pages=(0,))
+    row = PassRow(token_ids=(0,) * _N_TOKENS, n_cached=0, n_silent=0, pages=(0,))
     times_s = []
     for _ in range(_N_TRIALS):
         start_s = time.perf_counter()
