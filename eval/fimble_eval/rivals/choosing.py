@@ -69,7 +69,8 @@ def _constant(text: str) -> Rival:
     lender = fimble_model.load("fimble-nano")
     model = dataclasses.replace(lender.model, name="constant", n_parameters=0)
     engine = ConstantEngine(written, codec=lender.codec, model=model)
-    return Rival(engine=engine, label="constant")
+    label = f"constant {written.strip()!r}" if written else "nothing"
+    return Rival(engine=engine, label=label)
 
 
 def _ngram() -> Rival:
