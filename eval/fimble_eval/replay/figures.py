@@ -5,6 +5,7 @@ Owns the definitions. Pure sums over what was typed; groups by mode and by langu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 from fimble_eval.replay.screen import Showing
 from fimble_eval.replay.typist import Asked, Typed
 
-__all__ = ["Figures", "by_language", "by_mode", "sum_up"]
+__all__ = ["Figures", "by_language", "by_mode", "count_steps", "sum_up"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,17 @@ def sum_up(typed: Sequence[Typed]) -> Figures:
         n_swaps=sum(each.n_swaps for each in typed),
         n_vanished=sum(each.n_vanished for each in typed),
     )
+
+
+def count_steps(typed: Sequence[Typed]) -> Counter[str]:
+    """How often each step of post-processing changed or hid what a model wrote."""
+    counts: Counter[str] = Counter()
+    for each in typed:
+        for request in each.asked:
+            if request.answer is not None and request.answer.source == "model":
+                hidden = {hidden.step for hidden in request.answer.hidden}
+                counts.update(hidden | {note.step for note in request.answer.steps})
+    return counts
 
 
 def by_language(typed: Sequence[Typed]) -> dict[str, Figures]:

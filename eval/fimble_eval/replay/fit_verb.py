@@ -76,7 +76,7 @@ def _rows(found: Sequence[Operating]) -> list[dict[str, object]]:
 
 
 def _write_weights(path: Path, fit: Fit, result: dict[str, object]) -> None:
-    """The weights with where they come from; see `fimble_server.completion.confidence`."""
+    """The weights with where they come from."""
     values = {
         "fitted_by": "fimble-eval replay DIR --eagerness 0.9 --without ahead --collect SAMPLES, "
         "then fimble-eval fit-confidence SAMPLES --test PACKAGE ... --write this file",

@@ -1,7 +1,7 @@
-"""The fit of confidence: from what a model wrote at cursors to the weights that ship.
+"""A fit of confidence: whether more evidence than the tokens' probabilities tells what is kept.
 
 Owns the fit and what it is judged by. Weights are fitted on some packages and judged on others;
-the rule they serve is compared with the one it would replace, at equal characters saved.
+the rule they serve is compared with the product of probabilities, at equal characters saved.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fimble_eval.replay.person import Policy, take
-from fimble_eval.replay.samples import Sample
-from fimble_server.completion.evidence import (
+from fimble_eval.replay.evidence import (
     EVIDENCE_NAMES,
     Evidence,
     gather_evidence,
     look_around,
 )
+from fimble_eval.replay.person import Policy, take
+from fimble_eval.replay.samples import Sample
 from fimble_server.completion.plan import Mode
 from fimble_server.completion.sure_beginning import beginnings_of
 
@@ -94,7 +94,9 @@ Choice = Callable[[Sequence[Head], float], Head | None]
 def heads_of(sample: Sample, policy: Policy) -> tuple[Head, ...]:
     """All that could be shown of one generation, the longest first."""
     mode = Mode(sample.mode)
-    around = look_around(sample.page, is_exploration=mode is Mode.EXPLORATION, rule=sample.rule)
+    around = look_around(
+        sample.page, sample.language_id, is_exploration=mode is Mode.EXPLORATION, rule=sample.rule
+    )
     texts = [(text, False) for text in beginnings_of(sample.kept, mode)]
     if sample.kept.strip() and sample.reason != "given_up":
         texts.insert(0, (sample.kept, True))

@@ -21,9 +21,11 @@ from fimble_server.completion.engine_port import Job
 from fimble_server.completion.parts import COMPLETER_PARTS
 from fimble_server.errors import FimbleError
 
-__all__ = ["PART_NAMES", "check_parts", "without_healing"]
+__all__ = ["PART_NAMES", "STEP_NAMES", "check_parts", "without_healing"]
 
 _AROUND_COMPLETER = ("memory", "neighbours", "healing")
+_BESIDE_STEPS = ("reuse", "join", "ahead", "refusals")
+STEP_NAMES = frozenset(COMPLETER_PARTS) - frozenset(_BESIDE_STEPS)
 PART_NAMES: tuple[str, ...] = (*_AROUND_COMPLETER, *COMPLETER_PARTS)
 
 

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 import fimble_model
 from fimble_eval.machine import describe_machine
 from fimble_eval.replay.course import Course, replay
-from fimble_eval.replay.figures import Figures, by_language, by_mode, sum_up
-from fimble_eval.replay.parts import PART_NAMES, check_parts
+from fimble_eval.replay.figures import Figures, by_language, by_mode, count_steps, sum_up
+from fimble_eval.replay.parts import PART_NAMES, STEP_NAMES, check_parts
 from fimble_eval.replay.person import Policy
 from fimble_eval.replay.places import SourceFile, read_sources
 from fimble_eval.replay.report import draw, to_csv, to_markdown
@@ -74,9 +74,12 @@ def replay_folder(
     runs = {"all": _run(sources, engine, course, clock, samples)}
     if collect is not None:
         write_samples(collect, samples)
+    acted = count_steps(runs["all"])
     for part in PART_NAMES if ablation else ():
         left_out = dataclasses.replace(course, without=course.without | {part})
-        runs[f"without {part}"] = _run(sources, engine, left_out, clock)
+        # A step that did nothing all the time changes nothing where it is left out.
+        is_idle = part in STEP_NAMES and not acted[part]
+        runs[f"without {part}"] = runs["all"] if is_idle else _run(sources, engine, left_out, clock)
     _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
 
 
@@ -120,6 +123,7 @@ def _report(
         "packages": sorted({typed.place.file.package for typed in runs["all"]}),
         "n_files_to_choose_from": len(sources),
         "course": _course_to_json(course),
+        "steps_acted": dict(count_steps(runs["all"]).most_common()),
         "figures": {name: dataclasses.asdict(figures) for name, figures in overall.items()},
         "by_mode": {name: dataclasses.asdict(figures) for name, figures in modes.items()},
         "by_language": {name: dataclasses.asdict(figures) for name, figures in languages.items()},
@@ -150,7 +154,15 @@ def _write(
     page = (
         f"# Typing held-out files with {result['model']}\n\n"
         "What the figures mean is said in `eval/fimble_eval/replay/figures.py`.\n\n"
-        f"{to_markdown(overall)}\n## By mode\n\n{to_markdown(modes)}\n"
+        f"{to_markdown(overall)}\n"
+        f"How often each step of post-processing did something: {_words(result['steps_acted'])}.\n"
+        "A step that never did is not run without.\n"
+        f"\n## By mode\n\n{to_markdown(modes)}\n"
         f"## By language\n\n{to_markdown(languages)}"
     )
     stem.with_suffix(".md").write_text(page, encoding="utf-8")
+
+
+def _words(counts: object) -> str:
+    assert isinstance(counts, dict), "counts by name"
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "never any"

@@ -1,7 +1,7 @@
-"""What speaks for and against a beginning of a middle: the facts that confidence is drawn from.
+"""What may speak for or against a beginning of a middle, besides how likely its tokens are.
 
-Owns the facts and their numbers. Pure and cheap: it reads the tokens' probabilities and the
-text around the cursor, never the model or a tree.
+Owns the facts and their numbers. Pure. The server gathers none of this: the fit that is made
+here says whether it would be worth it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from dataclasses import dataclass, fields
 from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import GeneratedToken
 from fimble_server.completion.page import Page
+from fimble_server.document.languages import Language, language_for_id
+from fimble_server.document.syntax import parse
 
 __all__ = ["EVIDENCE_NAMES", "Evidence", "Surroundings", "gather_evidence", "look_around"]
 
 _WORD = re.compile(r"[^\W\d]\w{2,}")
 _CHARS_AROUND = 4_000
 _LEAST_COPIED_CHARS = 6
+_LEAST_PARSED = math.log(0.05)  # less likely heads are shown by no rule
 _PROSE_RULES = frozenset({"in-comment", "in-docstring", "in-string"})
 
 
@@ -28,8 +31,10 @@ class Evidence:
     """Numbers about one beginning, each of which may speak for it or against it.
 
     Logarithms are natural. `known_words` is the share of its words that stand near the cursor,
-    `copies_line` is 1 where its first line, with what stands left of it, stands there already.
-    `next_logprob` is of the token after it, 0 where the middle ends with it.
+    `copies_line` is 1 where its first line, with what stands left of it, stands there already;
+    both stand for what a memory of the text would say. `adds_errors` is by how many errors the
+    syntax tree has more with it. `next_logprob` is of the token after it, 0 where the middle ends
+    with it.
     """
 
     sum_logprob: float
@@ -47,6 +52,7 @@ class Evidence:
     begins_line: float
     known_words: float
     copies_line: float
+    adds_errors: float
 
 
 EVIDENCE_NAMES = tuple(each.name for each in fields(Evidence))
@@ -59,17 +65,24 @@ class Surroundings:
     near: str
     near_words: frozenset[str]
     line_left: str
+    page: Page
+    language: Language
+    n_errors: int
     is_exploration: bool
     is_prose: bool
 
 
-def look_around(page: Page, *, is_exploration: bool, rule: str) -> Surroundings:
+def look_around(page: Page, language_id: str, *, is_exploration: bool, rule: str) -> Surroundings:
     """Read the text around the cursor once."""
+    language = language_for_id(language_id)
     near = page.text[max(0, page.cursor - _CHARS_AROUND) : page.cursor]
     return Surroundings(
         near=near,
         near_words=frozenset(_WORD.findall(near)),
         line_left=page.line_left,
+        page=page,
+        language=language,
+        n_errors=_n_errors(language, page.text),
         is_exploration=is_exploration,
         is_prose=rule in _PROSE_RULES,
     )
@@ -102,6 +115,7 @@ def gather_evidence(
         begins_line=float(head.startswith("\n")),
         known_words=n_known / len(words) if words else 0.5,
         copies_line=float(is_copy),
+        adds_errors=_added_errors(head, around) if sum(logprobs) >= _LEAST_PARSED else 0.0,
     )
 
 
@@ -115,6 +129,24 @@ def _logprobs_of(tokens: Sequence[GeneratedToken], n_chars: int) -> tuple[list[f
         found.append(bounded_logprob(token.logprob))
         n_known = token.char_end
     return found, 0.0
+
+
+def _added_errors(head: str, around: Surroundings) -> float:
+    text, cursor = around.page.text, around.page.cursor
+    n_errors = _n_errors(around.language, text[:cursor] + head + text[cursor:])
+    return float(max(-2, min(2, n_errors - around.n_errors)))
+
+
+def _n_errors(language: Language, text: str) -> int:
+    """Errors and missing parts of the syntax tree; 0 where there is no grammar."""
+    tree = parse(language, text).tree
+    waiting = [tree.root_node] if tree is not None else []
+    n_errors = 0
+    while waiting:
+        node = waiting.pop()
+        n_errors += node.is_error or node.is_missing
+        waiting += [child for child in node.children if child.has_error]
+    return n_errors
 
 
 def _stripped(text: str) -> str:
