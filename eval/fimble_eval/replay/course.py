@@ -17,6 +17,7 @@ from fimble_eval.replay.places import Place, SourceFile, choose_files, places_in
 from fimble_eval.replay.samples import Sample
 from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort
 from fimble_eval.replay.typist import Desk, Typed, type_place
+from fimble_eval.replay.written_before import WrittenBefore
 from fimble_model.engine.protocol import Engine
 from fimble_server.completion.completer import Completer
 from fimble_server.completion.parts import COMPLETER_PARTS
@@ -53,16 +54,18 @@ def replay(
     clock: SimulatedClock,
     on_place: Callable[[int, int], None] = lambda done, total: None,
     on_generation: Callable[[Sample], None] | None = None,
+    written: WrittenBefore | None = None,
 ) -> tuple[Typed, ...]:
     """Type the course's places one after the other. `on_place(done, total)` after each.
 
     `on_generation` hears of what the model wrote for each answer that it gave. `clock` is the
-    engine's too: its deadlines are moments on it.
+    engine's too: its deadlines are moments on it. What the engine wrote is shared through
+    `written`, where there is one.
     """
     files = choose_files(sources, n_files=course.n_files, seed=course.seed)
     n_chars = max(1, course.n_keys // max(1, len(files)))
     places = [place for source in files for place in places_in(source, n_chars=n_chars)]
-    desk = dataclasses.replace(_desk(engine, course, clock), on_generation=on_generation)
+    desk = dataclasses.replace(_desk(engine, course, clock, written), on_generation=on_generation)
     return asyncio.run(_type_places(places, sources, engine, course, desk, on_place))
 
 
@@ -83,12 +86,15 @@ async def _type_places(
     return tuple(typed)
 
 
-def _desk(engine: Engine, course: Course, clock: SimulatedClock) -> Desk:
+def _desk(
+    engine: Engine, course: Course, clock: SimulatedClock, written: WrittenBefore | None
+) -> Desk:
     port = SimulatedPort(
         engine=engine,
         clock=clock,
         ms_per_pass=course.ms_per_pass,
         change=without_healing if "healing" in course.without else None,
+        written=written,
     )
     parts = course.without.intersection(COMPLETER_PARTS)
     return Desk(

@@ -8,9 +8,12 @@ costs in truth is measured beside it.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from fimble_eval.replay.written_before import Written, WrittenBefore, built_once
 from fimble_model.engine.protocol import Engine, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job, may_begin, replaces
 from fimble_server.errors import FimbleError
@@ -37,6 +40,15 @@ class SimulatedClock:
         self._now_ms = max(self._now_ms, at_ms)
 
 
+@dataclass(slots=True, eq=False)
+class _FromBefore:
+    """A generation that is known already, and how long it is yet to take."""
+
+    ticket: Ticket
+    generation: Generation
+    n_passes_left: int
+
+
 class SimulatedPort:
     """Implements `EnginePort` with the desk that the server's own engine thread works at.
 
@@ -51,7 +63,12 @@ class SimulatedPort:
         clock: SimulatedClock,
         ms_per_pass: float,
         change: Callable[[Job], Job] | None = None,
+        written: WrittenBefore | None = None,
     ) -> None:
+        self._engine = engine
+        self._written = written
+        self._from_before: list[_FromBefore] = []
+        self._n_passes = 0
         self._change = change or (lambda job: job)
         self._clock = clock
         self._ms_per_pass = ms_per_pass
@@ -68,7 +85,7 @@ class SimulatedPort:
     @property
     def has_work(self) -> bool:
         """True while a pass would advance something."""
-        return self._jobs.has_work
+        return self._jobs.has_work or bool(self._from_before)
 
     async def generate(self, job: Job) -> Generation | None:
         """Run a job to its end. None when a newer job replaced it."""
@@ -86,10 +103,14 @@ class SimulatedPort:
                 _settle(older, None)
                 del self._newest[older.job.owner]
         self._newest[job.owner] = ticket
-        self._jobs.start(ticket)
+        question = self._start(ticket)
+        n_passes = self._n_passes
         try:
             generation = await ticket.future
             self.last = generation or self.last
+            if generation is not None and question is not None and self._written is not None:
+                written = Written(generation, self._n_passes - n_passes)
+                self._written.keep(question, written)
             return generation
         except asyncio.CancelledError:
             ticket.dropped = True
@@ -98,10 +119,31 @@ class SimulatedPort:
             if self._newest.get(job.owner) is ticket:
                 del self._newest[job.owner]
 
+    def _start(self, ticket: Ticket) -> int | None:
+        """Begin a job, or wait as long as it took before; the question where that is new."""
+        if self._written is None:
+            self._jobs.start(ticket)
+            return None
+        requests = ticket.job.build(self._engine.codec, self.model)
+        question = self._written.question(ticket.job, requests)
+        found = self._written.find(question)
+        if found is None:
+            ticket.job = dataclasses.replace(ticket.job, build=built_once(requests))
+            self._jobs.start(ticket)
+            return question
+        self._from_before.append(_FromBefore(ticket, found.generation, found.n_passes))
+        return None
+
     def step(self) -> None:
         """One pass, and the time it takes."""
         self._clock.advance_to(self._clock.now_ms() + self._ms_per_pass)
+        self._n_passes += 1
         self._jobs.step()
+        for waiting in tuple(self._from_before):
+            waiting.n_passes_left -= 1
+            if waiting.ticket.dropped or waiting.n_passes_left <= 0:
+                self._from_before.remove(waiting)
+                _settle(waiting.ticket, None if waiting.ticket.dropped else waiting.generation)
 
 
 async def work_until(

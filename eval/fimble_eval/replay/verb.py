@@ -23,6 +23,7 @@ from fimble_eval.replay.report import draw, to_csv, to_markdown
 from fimble_eval.replay.samples import Sample, write_samples
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
+from fimble_eval.replay.written_before import WrittenBefore
 from fimble_model.engine.protocol import Engine
 from fimble_server.completion.plan import Limits
 
@@ -71,7 +72,8 @@ def replay_folder(
     clock = SimulatedClock()
     engine = fimble_model.load(name, n_threads=threads, clock=clock)
     samples: list[Sample] = []
-    runs = {"all": _run(sources, engine, course, clock, samples)}
+    written = WrittenBefore() if ablation else None
+    runs = {"all": _run(sources, engine, course, clock, samples, written)}
     if collect is not None:
         write_samples(collect, samples)
     acted = count_steps(runs["all"])
@@ -79,7 +81,9 @@ def replay_folder(
         left_out = dataclasses.replace(course, without=course.without | {part})
         # A step that did nothing all the time changes nothing where it is left out.
         is_idle = part in STEP_NAMES and not acted[part]
-        runs[f"without {part}"] = runs["all"] if is_idle else _run(sources, engine, left_out, clock)
+        runs[f"without {part}"] = (
+            runs["all"] if is_idle else _run(sources, engine, left_out, clock, None, written)
+        )
     _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
 
 
@@ -88,7 +92,8 @@ def _run(
     engine: Engine,
     course: Course,
     clock: SimulatedClock,
-    samples: list[Sample] | None = None,
+    samples: list[Sample] | None,
+    written: WrittenBefore | None,
 ) -> tuple[Typed, ...]:
     label = " ".join(sorted(course.without)) or "nothing"
     columns = (TextColumn(f"typing without {label}"), BarColumn(), MofNCompleteColumn())
@@ -101,6 +106,7 @@ def _run(
             clock=clock,
             on_place=lambda done, total: bar.update(task, completed=done, total=total),
             on_generation=None if samples is None else samples.append,
+            written=written,
         )
 
 

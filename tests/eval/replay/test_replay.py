@@ -17,6 +17,7 @@ from fimble_eval.replay.report import to_csv, to_markdown
 from fimble_eval.replay.screen import Screen
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
+from fimble_eval.replay.written_before import WrittenBefore
 from fimble_server.completion.answer import Suggestion
 from fimble_server.completion.cutting import CUTS
 from fimble_server.completion.postprocess import HIDINGS, REWRITES
@@ -93,6 +94,22 @@ def test_one_seed_gives_one_replay() -> None:
 
     assert course_of(1) == course_of(1)
     assert course_of(1) != course_of(2)
+
+
+def test_what_was_written_before_changes_no_replay() -> None:
+    """The second time the engine writes nothing, and the course is the same."""
+    written = WrittenBefore()
+    courses, n_requests = [], []
+    for _ in range(2):
+        engine = FakeEngine(_oracle)
+        course = Course(n_files=1, n_keys=240)
+        typed = replay((_FILE, _OTHER), engine, course, clock=SimulatedClock(), written=written)
+        n_requests.append(len(engine.requests))
+        courses.append(
+            [(each.simulated_ms, [showing.text for showing in each.showings]) for each in typed]
+        )
+    assert courses[0] == courses[1]
+    assert n_requests[0] > n_requests[1] == 0
 
 
 def test_every_character_is_typed_or_taken() -> None:
