@@ -18,6 +18,7 @@ from fimble_eval.replay.course import Course, replay
 from fimble_eval.replay.figures import Figures, by_language, by_mode, count_steps, sum_up
 from fimble_eval.replay.parts import PART_NAMES, STEP_NAMES, check_parts
 from fimble_eval.replay.person import Policy
+from fimble_eval.replay.picture import draw_ablation
 from fimble_eval.replay.places import SourceFile, read_sources
 from fimble_eval.replay.report import draw, to_csv, to_markdown
 from fimble_eval.replay.samples import Sample, write_samples
@@ -156,6 +157,8 @@ def _write(
     stem = out / f"{kind}-{result['model']}-{result['date']}"
     out.mkdir(parents=True, exist_ok=True)
     stem.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if kind == "ablation":
+        draw_ablation(overall, stem.with_suffix(".png"))
     stem.with_suffix(".csv").write_text(to_csv(overall), encoding="utf-8")
     page = (
         f"# Typing held-out files with {result['model']}\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from fimble_eval.replay.course import Course, replay
 from fimble_eval.replay.figures import sum_up
 from fimble_eval.replay.parts import PART_NAMES, check_parts
 from fimble_eval.replay.person import Person, Policy, take
+from fimble_eval.replay.picture import draw_ablation
 from fimble_eval.replay.places import SourceFile, choose_files, places_in
 from fimble_eval.replay.report import to_csv, to_markdown
 from fimble_eval.replay.screen import Screen
@@ -193,7 +195,10 @@ def test_a_file_is_typed_inside_and_at_its_end() -> None:
     assert inside.spot.start + len(inside.spot.text) <= at_end.spot.start
 
 
-def test_tables_hold_a_line_for_each_part() -> None:
-    rows = {"all": sum_up(_replay(FakeEngine(_oracle)))}
+def test_tables_and_pictures_hold_each_part(tmp_path: Path) -> None:
+    whole = sum_up(_replay(FakeEngine(_oracle)))
+    rows = {"all": whole, "without luck": dataclasses.replace(whole, saved_share=0.1)}
+    draw_ablation(rows, tmp_path / "ablation.png")
+    assert (tmp_path / "ablation.png").stat().st_size > 1_000
     assert to_csv(rows).splitlines()[1].startswith("all,")
     assert to_markdown(rows).splitlines()[2].startswith("| all | ")
