@@ -87,8 +87,9 @@ class ContextPiece:
 class Answer:
     """The one answer to one request. No suggestions is an answer too: `hidden` says why.
 
-    `source` is "model", "reuse" (typed along a suggestion that was already there), "ahead" (made
-    before it was asked for) or "none". `steps` says what was done to what the model wrote.
+    `source` is "model", "reuse" (typed along a suggestion that was already there), "stream"
+    (typed along one that was being written), "ahead" (made before it was asked for) or "none".
+    `steps` says what was done to what the model wrote.
     """
 
     plan: Plan

@@ -5,6 +5,7 @@ Owns the making of answers. Pure but for the numbers it gives to suggestions.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from fimble_model.engine.protocol import Finish, FinishReason, ModelInfo
@@ -23,7 +24,13 @@ from fimble_server.completion.plan import Plan
 from fimble_server.completion.postprocess import Draft, process
 from fimble_server.completion.stream import Stream
 
-__all__ = ["answer_of", "empty_answer", "has_run_out_of_time", "is_worth_remembering"]
+__all__ = [
+    "answer_by_stream",
+    "answer_of",
+    "empty_answer",
+    "has_run_out_of_time",
+    "is_worth_remembering",
+]
 
 
 def answer_of(
@@ -44,6 +51,15 @@ def answer_of(
         model=generation.model,
         context=(piece,),
         steps=drafts.notes,
+    )
+
+
+def answer_by_stream(reused: Answer, stream: Stream) -> Answer:
+    """What was reused, said to come from the generation that the request waited for."""
+    if stream.answer is None:
+        return reused
+    return dataclasses.replace(
+        reused, source="stream", tokens=stream.answer.tokens, timing=stream.answer.timing
     )
 
 

@@ -22,6 +22,7 @@ from fimble_server.completion.ahead import (
 )
 from fimble_server.completion.answer import Answer, Suggestion
 from fimble_server.completion.answering import (
+    answer_by_stream,
     answer_of,
     empty_answer,
     has_run_out_of_time,
@@ -134,11 +135,12 @@ class Completer:
         self, snapshot: Snapshot, limits: Limits, page: Page, owner: Owner
     ) -> Answer | None:
         """By what is remembered, by a generation that runs, or by a new one."""
-        number = owner.number
+        number, joined = owner.number, None
         while owner.number == number:
             reused = owner.try_reuse(snapshot, page)
             if reused is not None:
-                return owner.without_refused(reused, page)
+                found = reused if joined is None else answer_by_stream(reused, joined)
+                return owner.without_refused(found, page)
             stream, typed = owner.find_stream(snapshot, page)
             if stream is None:
                 plan = self._plan(snapshot, limits, page, owner)
@@ -148,6 +150,7 @@ class Completer:
                 stream = self._start(snapshot, page, plan, owner)
             while owner.number == number and not stream.has_ended and stream.agrees_with(typed):
                 await owner.news.wait()
+            joined = stream
             if stream.has_ended and stream.page is page:
                 if stream.error is not None:
                     raise stream.error

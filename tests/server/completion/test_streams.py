@@ -66,6 +66,7 @@ async def test_typing_along_a_running_generation_goes_on_with_it(n_turns: int) -
     newer = await completer.complete(snapshot_of("x = foo<|>"), EAGER)
     assert newer is not None
     assert newer.suggestions[0].text == "(a)"
+    assert newer.source == ("reuse" if older.done() and older.result() else "stream")
     assert len(engine.requests) == 1
     assert older.done() == (n_turns == 20) or await older is None
 
