@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import math
 import threading
@@ -392,6 +393,26 @@ async def test_a_prompt_that_cannot_be_built_fails_its_job_alone(
         await thread.generate(_job(n_tokens=2000, n_rows=2))
     assert await thread.generate(_job()) is not None
     assert "secret" not in caplog.text
+
+
+async def test_the_engine_is_told_whose_a_row_is_and_until_when(
+    thread: EngineThread, engine: _StepEngine
+) -> None:
+    """So that it can share itself out fairly among the clients of one server."""
+    thread.load(_loader(engine))
+    await _until(lambda: thread.model is not None)
+    engine.gate.clear()
+    job = dataclasses.replace(_job("buffer", n_rows=2), client="client 7")
+    before_ms = SystemClock().now_ms()
+    task = asyncio.ensure_future(thread.generate(job))
+    await _until(lambda: len(engine.rows) == 2)
+    requests = [request for request, _ in engine.rows.values()]
+    assert {(request.client, request.owner) for request in requests} == {("client 7", "buffer")}
+    for request in requests:
+        assert request.deadline_ms is not None
+        assert before_ms + 9_000 < request.deadline_ms < SystemClock().now_ms() + 10_001
+    engine.gate.set()
+    assert await task is not None
 
 
 async def test_a_job_without_rows_is_answered(thread: EngineThread, engine: _StepEngine) -> None:
