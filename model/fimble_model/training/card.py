@@ -19,7 +19,7 @@ from fimble_model.training.corpus import FetchedSource
 from fimble_model.training.pretraining import Progress
 from fimble_model.training.recipes import Recipe
 from fimble_model.training.reports import CleanReport
-from fimble_model.training.scoring import Score
+from fimble_model.training.scoring import LanguageScore, Score
 
 __all__ = ["CardFacts", "build_card", "draw_curve", "load_progress"]
 
@@ -39,6 +39,11 @@ class CardFacts:
     clean: CleanReport
     progress: Progress
     score: Score
+    languages: dict[str, LanguageScore]
+    train_chars: dict[str, int]
+    baseline_name: str | None = None
+    baseline: dict[str, LanguageScore] | None = None
+    started_from: str | None = None
 
 
 def load_progress(path: Path) -> list[Progress]:
@@ -86,7 +91,7 @@ def _summary(facts: CardFacts) -> str:
     network = facts.recipe.network
     return (
         f"The small code-completion model that ships with Fimble: {facts.n_parameters:,} "
-        f"parameters, Python only, for one job: to fill in the middle.\n\n"
+        f"parameters, for one job: to fill in the middle.\n\n"
         f"- Shape: Qwen3 ({network.n_layers} layers, width {network.width}, "
         f"{network.n_query_heads} query and {network.n_key_heads} key heads of "
         f"{network.head_size}, feed-forward {network.feed_forward_width}, tied embeddings, "
@@ -114,13 +119,37 @@ def _scores(facts: CardFacts) -> str:
         f"| cursor to end of line, greedy, exact ({score.n_cases} cases) | "
         f"{score.line_end_share:.1%} |\n"
         f"| whole line, greedy, exact ({score.n_cases} cases) | {score.whole_line_share:.1%} |"
+        "\n\n" + _languages(facts)
     )
+
+
+def _languages(facts: CardFacts) -> str:
+    """Bits per character by language, beside those of the model it is compared with."""
+    baseline = facts.baseline or {}
+    head = "| language | held-out characters | bits per character |"
+    rule = "|---|---|---|"
+    if baseline:
+        head, rule = f"{head} {facts.baseline_name} on the same text |", f"{rule}---|"
+    rows = []
+    for language, score in facts.languages.items():
+        row = f"| {language} | {score.n_chars:,} | {score.bits_per_char:.3f} |"
+        if baseline:
+            other = baseline.get(language)
+            row += f" {other.bits_per_char:.3f} |" if other else " |"
+        rows.append(row)
+    return "\n".join([head, rule, *rows])
 
 
 def _training(facts: CardFacts) -> str:
     progress = facts.progress
     finished = progress.elapsed_s >= facts.planned_s * 0.99
     state = "" if finished else " **This is a snapshot of a run that was still going on.**"
+    if facts.started_from is not None:
+        state += (
+            f" **It did not start from nothing:** the weights of an earlier {facts.started_from} "
+            "were taken over, and what that one had learned from counts too; the figures here are "
+            "of this run alone."
+        )
     return (
         f"{progress.n_tokens / 1e6:.1f} million tokens in {progress.n_steps:,} steps of "
         f"{facts.recipe.n_rows * facts.recipe.row_tokens:,}, {progress.elapsed_s / 60:.0f} minutes "
@@ -141,11 +170,17 @@ def _sources(facts: CardFacts) -> str:
         f"{'held out' if s.held_out else 'trained on'} |"
         for s in used
     ]
+    n_chars = sum(facts.train_chars.values())
+    languages = ", ".join(
+        f"{language} {count / n_chars:.1%}" for language, count in facts.train_chars.items()
+    )
     return (
-        f"{len(used)} packages, {facts.clean.n_train_files:,} files and "
-        f"{facts.clean.n_train_chars / 1e6:.1f} million characters to train on. Each licence is "
-        "the one in the package's own metadata, checked before any file was read. Vendored folders "
-        "are left out, and no package gives more than a fixed share.\n\n"
+        f"{n_chars / 1e6:.1f} million characters were chosen for this model: {languages}.\n\n"
+        f"They come from a corpus of {len(used)} packages, {facts.clean.n_train_files:,} files and "
+        f"{facts.clean.n_train_chars / 1e6:.1f} million characters. Each licence is "
+        "the one in the package's own metadata, checked before any file was read; of Debian's "
+        "packages only the files that their copyright file puts under a permissive licence. "
+        "Vendored folders are left out, and no package gives more than a fixed share.\n\n"
         "| package | version | licence | thousand characters | use |\n|---|---|---|---|---|\n"
         + "\n".join(lines)
     )
@@ -167,11 +202,11 @@ def _filters(clean: CleanReport) -> str:
 
 def _weaknesses(facts: CardFacts) -> str:
     return (
-        "- It is tiny and saw little: it knows Python's shape and common idioms, not its "
+        "- It is tiny and saw little: it knows the languages' shapes and common idioms, not their "
         "libraries. It is often wrong, so its confidence must be heeded.\n"
-        "- Python only. In other languages it guesses from punctuation and indentation.\n"
+        "- It is better in the languages that it saw most of; see the shares above. In those it "
+        "never saw it guesses from punctuation and indentation.\n"
         f"- Beyond {facts.recipe.row_tokens:,} tokens it was never trained.\n"
-        "- It never saw several files in one prompt; the repository tokens are in the vocabulary "
-        "but untrained.\n"
+        "- Other files in the prompt help it little at this size.\n"
         "- It may repeat short pieces of its training packages word for word."
     )

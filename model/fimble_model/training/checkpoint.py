@@ -7,13 +7,13 @@ state means. Loads tensors and plain values only, never code.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 
 from fimble_model.errors import CheckpointError
+from fimble_model.training.storage import open_whole
 
 __all__ = ["load_checkpoint", "load_latest_checkpoint", "write_checkpoint"]
 
@@ -26,12 +26,8 @@ def write_checkpoint(state: dict[str, object], folder: Path, *, n_steps: int) ->
     """Write the state after `n_steps` steps; the file appears only when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{n_steps:08d}.pt"
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("wb") as file:
+    with open_whole(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
     for older in sorted(folder.glob("step-*.pt"))[:-_N_KEPT]:
         older.unlink()
     return path

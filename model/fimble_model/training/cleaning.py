@@ -29,6 +29,7 @@ _MAX_LINE_CHARS = 1000
 _MAX_PROSE_LINE_CHARS = 2000
 _MAX_PACKAGE_CHARS = 8_000_000
 _ONE_TEST_FILE_IN = 4
+_SURPLUS_TEST = "surplus test"
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _GENERATED = re.compile(
@@ -82,9 +83,13 @@ def clean_documents(
     *,
     scrub: BenchmarkScrub,
     package_chars: int = _MAX_PACKAGE_CHARS,
+    whole_tests: bool = False,
     on_document: Callable[[], None] = lambda: None,
 ) -> Cleaned:
-    """Filter and clean documents. The first of a group of duplicates in iteration order is kept."""
+    """Filter and clean documents. The first of a group of duplicates in iteration order is kept.
+
+    `whole_tests` keeps all tests instead of one in four.
+    """
     removed: Counter[str] = Counter()
     changed: Counter[str] = Counter()
     taken_chars: Counter[str] = Counter()
@@ -94,6 +99,8 @@ def clean_documents(
     for document in documents:
         on_document()
         reason = why_unfit(document.path, document.text)
+        if whole_tests and reason == _SURPLUS_TEST:
+            reason = why_unfit("", document.text)
         text = ""
         changes: tuple[str, ...] = ()
         if reason is None:
@@ -128,7 +135,7 @@ def why_unfit(path: str, text: str) -> str | None:
     is_data = language is not None and language.is_data
     is_prose = language is not None and language.name in ("markdown", "html")
     if _is_surplus_test(path):
-        return "surplus test"
+        return _SURPLUS_TEST
     if not _MIN_FILE_CHARS <= len(text) <= (_MAX_DATA_FILE_CHARS if is_data else _MAX_FILE_CHARS):
         return "too short or too long"
     lines = text.split("\n")

@@ -27,12 +27,39 @@ from rich.progress import (
 from rich.text import Text
 
 from fimble_model.errors import FimbleError
+from fimble_model.shipped import find_model_folder
+from fimble_model.training.displays import draw_plan, show_dry_run, show_plan, show_scores
+from fimble_model.training.documents import load_packed
+from fimble_model.training.dry_run import measure_steps
+from fimble_model.training.hardware_speed import measure_hardware
 from fimble_model.training.neighbours import Neighbours
+from fimble_model.training.options import (
+    BenchmarksOption,
+    CasesOption,
+    CompareOption,
+    CompileOption,
+    DeviceOption,
+    DryRunOption,
+    FromOption,
+    MinutesOption,
+    OutOption,
+    PackageCharsOption,
+    RateScaleOption,
+    RecipeOption,
+    SeedOption,
+    SourcesOption,
+    ThreadsOption,
+    WorkersOption,
+    WorkOption,
+)
+from fimble_model.training.own_code import read_own_code
+from fimble_model.training.planning import optimal_parameters, plan_sizes
 from fimble_model.training.pretraining import Progress as TrainingProgress
 from fimble_model.training.recipes import find_recipe
 from fimble_model.training.samples import Layout, SampleMaker
 from fimble_model.training.sources import SHIPPED_SOURCES, load_sources
 from fimble_model.training.stages import Workshop
+from fimble_model.training.tuning import tune
 
 __all__ = ["main"]
 
@@ -42,38 +69,6 @@ app = typer.Typer(
     help="Make a Fimble model: corpus, clean, tokenizer, train, export.",
 )
 console = Console()
-
-WorkOption = Annotated[Path, typer.Option("--work", help="Folder for corpus and checkpoints.")]
-RecipeOption = Annotated[str, typer.Option("--model", help="Which model to make.")]
-SourcesOption = Annotated[Path, typer.Option("--sources", help="TOML list of packages.")]
-BenchmarksOption = Annotated[
-    list[Path] | None,
-    typer.Option("--benchmarks", help="Folder of benchmark files to keep out; may be repeated."),
-]
-MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", min=0.01, help="Training time; the recipe's if absent.")
-]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads to train with.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights, order and cuts.")]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the model; in the work folder if absent.")
-]
-CasesOption = Annotated[
-    int, typer.Option("--cases", min=1, help="Lines to complete for each of the two line scores.")
-]
-CompileOption = Annotated[
-    bool, typer.Option("--compile/--no-compile", help="Compile the step: faster, needs gcc.")
-]
-PackageCharsOption = Annotated[
-    int,
-    typer.Option("--package-chars", min=1, help="Most characters that one package may give."),
-]
-RateScaleOption = Annotated[
-    float, typer.Option("--rate-scale", min=0.001, help="Times the recipe's learning rates.")
-]
-FromOption = Annotated[
-    Path | None, typer.Option("--from", help="Model folder to start from instead of from nothing.")
-]
 
 _DEFAULT_WORK = Path("runs")
 _DEFAULT_RECIPE = "fimble-nano"
@@ -194,6 +189,9 @@ def train(
     compiled: CompileOption = True,
     start_from: FromOption = None,
     rate_scale: RateScaleOption = 1.0,
+    device: DeviceOption = "cpu",
+    workers: WorkersOption = 0,
+    dry_run: DryRunOption = 0,
 ) -> None:
     """Train; interrupt it and run it again to go on.
 
@@ -209,7 +207,12 @@ def train(
         compiled=compiled,
         start_from=start_from,
         rate_scale=rate_scale,
+        device=device,
+        n_workers=workers,
     )
+    if dry_run:
+        show_dry_run(measure_steps(trainer, _MonotonicClock(), n_steps=dry_run), console)
+        return
     with _bar() as bar:
         task = bar.add_task("train", total=time_s)
         workshop.train(
@@ -227,17 +230,94 @@ def export(
     out: OutOption = None,
     threads: ThreadsOption = 2,
     cases: CasesOption = 200,
+    compare: CompareOption = None,
 ) -> None:
     """Measure the newest checkpoint and write the model folder and its card."""
     torch.set_num_threads(threads)
     workshop = _workshop(work, model)
     folder = workshop.model_folder / "export" if out is None else out
     with console.status("measuring"):
-        facts = workshop.export(folder, made_on=datetime.now(tz=UTC).date(), n_cases=cases)
+        today = datetime.now(tz=UTC).date()
+        facts = workshop.export(folder, made_on=today, n_cases=cases, compared_with=compare)
     score = facts.score
     console.print(f"{folder}: {facts.n_parameters:,} parameters")
     console.print(f"{score.bits_per_char:.3f} bits per character on held-out packages")
     console.print(f"{score.line_end_share:.1%} of line ends, {score.whole_line_share:.1%} of lines")
+
+
+@app.command()
+def score(
+    folders: Annotated[list[Path], typer.Argument(help="Model folders to measure.")],
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Bits per character of model folders on the held-out packages, by language."""
+    torch.set_num_threads(threads)
+    workshop = _workshop(work, model)
+    with console.status("measuring"):
+        scores = {folder.name: workshop.score(folder) for folder in folders}
+    show_scores(scores, console)
+
+
+@app.command(name="tune")
+def tune_model(
+    folder: Annotated[Path, typer.Argument(help="Your repository.")],
+    base: Annotated[
+        str, typer.Option("--base", help="Shipped model's name, or a model folder.")
+    ] = _DEFAULT_RECIPE,
+    out: OutOption = None,
+    work: WorkOption = _DEFAULT_WORK,
+    minutes: MinutesOption = 5.0,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Go on with a model on your own code, here; interrupt it and run it again to go on."""
+    torch.set_num_threads(threads)
+    own = read_own_code(folder)
+    scratch = work / f"tuned-{folder.resolve().name}"
+    target = scratch / "export" if out is None else out
+    packed = work / base / "data"
+    general = list(load_packed(packed)) if packed.is_dir() else []
+    assert minutes is not None, "the option has a default"
+    with _bar() as bar:
+        task = bar.add_task("tune", total=minutes * 60)
+        tuned = tune(
+            find_model_folder(base),
+            own,
+            general,
+            scratch,
+            target,
+            time_s=minutes * 60,
+            clock=_MonotonicClock(),
+            on_progress=_reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
+        )
+    console.print(
+        f"{len(own.train):,} files, {tuned.n_chars:,} characters of yours, "
+        f"{tuned.n_general_chars:,} of the general corpus"
+    )
+    show_scores({"before": tuned.before, "after": tuned.after}, console)
+    console.print(f"To use it, set the model's name to {target.resolve()}", soft_wrap=True)
+
+
+@app.command()
+def plan(
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Training time.")] = 90.0,
+    tflops: Annotated[
+        float | None,
+        typer.Option("--tflops", help="Training speed reached, in 10^12 operations a second."),
+    ] = None,
+    picture: Annotated[Path, typer.Option("--picture", help="Where the plot goes.")] = Path(
+        "plan.png"
+    ),
+) -> None:
+    """Say which size to train in a given time, and what each costs to serve here."""
+    clock = _MonotonicClock()
+    given = None if tflops is None else tflops * 1e12
+    hardware = measure_hardware(clock, training_flops=given)
+    plans = plan_sizes(hardware, minutes * 60)
+    show_plan(plans, optimal_parameters(hardware.training_flops, minutes * 60), console)
+    draw_plan(plans, picture)
+    console.print(f"the plot is in {picture}")
 
 
 @app.command(name="all")

@@ -68,7 +68,7 @@ def pack_documents(documents: Iterable[Document], folder: Path, *, part_bytes: i
     """
     folder.mkdir(parents=True, exist_ok=True)
     n_parts = 0
-    chunks = _chunks(documents)
+    chunks = _chunks(documents, min(_CHUNK_BYTES, part_bytes))
     chunk = next(chunks, None)
     while chunk is not None:
         with open_whole(folder / f"part-{n_parts:03d}.jsonl.xz") as file:
@@ -110,13 +110,13 @@ def load_packed(folder: Path) -> Iterator[Document]:
             ) from error
 
 
-def _chunks(documents: Iterable[Document]) -> Iterator[bytes]:
+def _chunks(documents: Iterable[Document], chunk_bytes: int) -> Iterator[bytes]:
     lines: list[bytes] = []
     n_bytes = 0
     for document in documents:
         lines.append(_to_line(document))
         n_bytes += len(lines[-1])
-        if n_bytes >= _CHUNK_BYTES:
+        if n_bytes >= chunk_bytes:
             yield b"".join(lines)
             lines, n_bytes = [], 0
     if lines:

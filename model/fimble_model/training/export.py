@@ -11,32 +11,75 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from fimble_model.network.config import NetworkConfig
+from fimble_model.training.storage import open_whole, write_text_whole
 from fimble_model.training.tokenizer import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS
 
 __all__ = ["export_model"]
 
 Json = dict[str, object]
 
+# Small enough for hosts and mail that refuse larger files.
+_PART_BYTES = 15_000_000
+_INDEX_FILE = "model.safetensors.index.json"
+
 
 def export_model(
-    weights: Mapping[str, Tensor], config: NetworkConfig, tokenizer: Tokenizer, folder: Path
+    weights: Mapping[str, Tensor],
+    config: NetworkConfig,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    part_bytes: int = _PART_BYTES,
 ) -> None:
-    """Write the model folder. `weights` are named as `Transformer.named_parameters` names them."""
+    """Write the model folder. `weights` are named as `Transformer.named_parameters` names them.
+
+    Weights of more than `part_bytes` are written in parts of at most that, with an index, as
+    loaders of sharded checkpoints read them; one tensor is never split.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: tensor.to(torch.float16).contiguous()
         for name, tensor in _public_tensors(weights, config).items()
     }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    _save_tensors(tensors, folder, part_bytes)
     _write_json(folder / "config.json", _model_config(config, tokenizer))
     _write_json(folder / "generation_config.json", _generation_config(tokenizer))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(config))
     tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _save_tensors(tensors: dict[str, Tensor], folder: Path, part_bytes: int) -> None:
+    parts = _split(tensors, part_bytes)
+    for stale in (*folder.glob("model*.safetensors"), folder / _INDEX_FILE):
+        stale.unlink(missing_ok=True)
+    names = [f"model-{i + 1:05d}-of-{len(parts):05d}.safetensors" for i in range(len(parts))]
+    if len(parts) == 1:
+        names = ["model.safetensors"]
+    for name, part in zip(names, parts, strict=True):
+        with open_whole(folder / name) as file:
+            file.write(save(part, metadata={"format": "pt"}))
+    if len(parts) > 1:
+        where = {key: name for name, part in zip(names, parts, strict=True) for key in part}
+        n_bytes = sum(tensor.nbytes for tensor in tensors.values())
+        _write_json(
+            folder / _INDEX_FILE, {"metadata": {"total_size": n_bytes}, "weight_map": where}
+        )
+
+
+def _split(tensors: dict[str, Tensor], part_bytes: int) -> list[dict[str, Tensor]]:
+    """In their order, each part as full as it may be."""
+    parts: list[dict[str, Tensor]] = [{}]
+    for name, tensor in tensors.items():
+        n_bytes = sum(other.nbytes for other in parts[-1].values())
+        if parts[-1] and n_bytes + tensor.nbytes > part_bytes:
+            parts.append({})
+        parts[-1][name] = tensor
+    return parts
 
 
 def _public_tensors(weights: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
@@ -127,4 +170,4 @@ def _tokenizer_config(config: NetworkConfig) -> Json:
 
 
 def _write_json(path: Path, value: Json) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    write_text_whole(path, json.dumps(value, indent=2) + "\n")

@@ -24,7 +24,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.training.checkpoint import load_latest_checkpoint, write_checkpoint
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import Optimisers, OptimiserSettings
-from fimble_model.training.rows import RowStream
+from fimble_model.training.row_workers import Rows
 from fimble_model.training.schedule import AVERAGING_STARTS_AT, rate_scale_at
 
 __all__ = [
@@ -50,6 +50,7 @@ class TrainingSettings:
     row_tokens: int
     seed: int = 0
     started_from: str | None = None
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,10 @@ class Trainer:
     def __init__(
         self,
         settings: TrainingSettings,
-        stream: RowStream,
+        stream: Rows,
         *,
         compiled: bool = False,
+        device: str = "cpu",
         starting_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.settings = settings
@@ -84,13 +86,18 @@ class Trainer:
         self.network.initialise(settings.seed)
         if starting_weights is not None:
             self._copy_weights(starting_weights)
+        self._device = torch.device(device)
+        self.network.to(self._device)
+        # Growing looks at the positions, which a compiled step cannot do.
+        self.network.rotary.grow(settings.network.max_positions)
         self.elapsed_s = 0.0
         self.n_steps = 0
         self._stream = stream
         self._optimisers = Optimisers(self.network, settings.optimiser)
         self._average = {name: p.detach().clone() for name, p in self._parameters()}
         self._n_averaged = 0
-        self._position_ids_N = torch.arange(settings.row_tokens - 1).repeat(settings.n_rows)
+        positions = torch.arange(settings.row_tokens - 1, device=self._device)
+        self._position_ids_N = positions.repeat(settings.n_rows)
         self._attend = DenseCausal(n_rows=settings.n_rows, n_tokens=settings.row_tokens - 1)
         self._compute_loss: Callable[[Tensor, Tensor], Tensor] = (
             torch.compile(self._loss) if compiled else self._loss
@@ -103,8 +110,8 @@ class Trainer:
 
     def step(self) -> tuple[float, float]:
         """One step on the next rows; returns the loss and the norm of the gradients."""
-        rows = [self._stream.next_row() for _ in range(self.settings.n_rows)]
-        token_ids_BT = torch.tensor(rows)
+        rows = self.next_rows()
+        token_ids_BT = torch.tensor(rows, device=self._device)
         loss = self._compute_loss(token_ids_BT[:, :-1].flatten(), token_ids_BT[:, 1:].flatten())
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = self._optimisers.step(rate_scale=rate_scale_at(self.share))
@@ -113,9 +120,16 @@ class Trainer:
             self._take_into_average()
         return float(loss.detach()), norm
 
+    def next_rows(self) -> list[list[int]]:
+        """The rows of the next step; moves on past them."""
+        return [self._stream.next_row() for _ in range(self.settings.n_rows)]
+
     def _loss(self, token_ids_N: Tensor, targets_N: Tensor) -> Tensor:
-        hidden_NE = self.network(token_ids_N, self._position_ids_N, self._attend)
-        return functional.cross_entropy(self.network.logits(hidden_NE), targets_N)
+        # Weights, gradients and the optimisers' state stay in float32; products are bfloat16.
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            hidden_NE = self.network(token_ids_N, self._position_ids_N, self._attend)
+            logits_NV = self.network.logits(hidden_NE)
+        return functional.cross_entropy(logits_NV, targets_N)
 
     def state(self) -> dict[str, object]:
         """Everything the steps to come depend on."""
@@ -143,7 +157,8 @@ class Trainer:
         assert isinstance(network, dict)
         assert isinstance(average, dict)
         self._copy_weights(network)
-        self._average = average
+        for name, tensor in average.items():
+            self._average[name].copy_(tensor)
         optimisers = state["optimisers"]
         assert isinstance(optimisers, dict)
         self._optimisers.restore(optimisers)
@@ -215,6 +230,7 @@ class KeptWeights:
     weights: dict[str, Tensor]
     n_steps: int
     planned_s: float
+    started_from: str | None
 
 
 def load_kept_weights(checkpoints: Path) -> KeptWeights:
@@ -234,6 +250,7 @@ def load_kept_weights(checkpoints: Path) -> KeptWeights:
         weights=weights,
         n_steps=_whole(state["n_steps"]),
         planned_s=float(json.loads(settings)["time_s"]),
+        started_from=json.loads(settings).get("started_from"),
     )
 
 

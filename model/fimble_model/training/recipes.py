@@ -48,7 +48,28 @@ _NANO = Recipe(
     time_s=5400.0,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (_NANO,)}
+# For one large GPU: about a billion tokens in 20 minutes. At that time the loss expected is flat
+# from 20M to 120M parameters, so the size is what a CPU serves well. A trial run on a GPU is due.
+_BASE = Recipe(
+    name="fimble-base",
+    network=NetworkConfig(
+        n_layers=10,
+        width=512,
+        n_query_heads=8,
+        n_key_heads=4,
+        head_size=64,
+        feed_forward_width=1536,
+        vocabulary_size=16384,
+        max_positions=2048,
+        qk_norm=True,
+    ),
+    row_tokens=2048,
+    n_rows=32,
+    time_s=1200.0,
+    mix=CorpusMix(n_chars=1_000_000_000, package_chars=8_000_000),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (_NANO, _BASE)}
 
 
 def find_recipe(name: str) -> Recipe:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import lzma
 import math
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -19,12 +21,23 @@ from torch.nn import functional
 
 from fimble_model.network.attention import DenseCausal, attend_cached
 from fimble_model.network.transformer import Transformer
+from fimble_model.training.documents import Document
 from fimble_model.training.samples import Layout, SampleMaker, trim_prefix, trim_suffix
 from fimble_model.training.tokenizer import END_TOKEN
 
-__all__ = ["LineCase", "Score", "choose_line_cases", "complete_line", "score_network"]
+__all__ = [
+    "LanguageScore",
+    "LineCase",
+    "Score",
+    "choose_line_cases",
+    "complete_line",
+    "score_languages",
+    "score_network",
+]
 
 _MAX_LINE_TOKENS = 48
+# Less text of a language than this says nothing about it.
+_MIN_LANGUAGE_CHARS = 4_000
 _MAX_LINE_CHARS = 100
 
 
@@ -79,6 +92,51 @@ def score_network(
         whole_line_share=shares[1],
         n_cases=n_cases,
     )
+
+
+class LanguageScore(NamedTuple):
+    """Bits per character from left to right, and on how many characters of one language."""
+
+    bits_per_char: float
+    n_chars: int
+
+
+def score_languages(
+    network: Transformer,
+    tokenizer: Tokenizer,
+    documents: Sequence[Document],
+    *,
+    n_chars: int = 40_000,
+    min_chars: int = _MIN_LANGUAGE_CHARS,
+    seed: int = 0,
+) -> dict[str, LanguageScore]:
+    """Measure each language on about `n_chars` characters; the same seed chooses the same text.
+
+    A language with less than `min_chars` is left out.
+    """
+    by_language: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        by_language[document.language].append(document.text)
+    scores = {}
+    for language, texts in sorted(by_language.items()):
+        order = random.Random(f"{seed}/{language}").sample(texts, len(texts))
+        measured = _cut_to(order, n_chars)
+        n_measured = sum(map(len, measured))
+        if n_measured >= min_chars:
+            bits = _count_bits(network, tokenizer, measured)
+            scores[language] = LanguageScore(bits / n_measured, n_measured)
+    return scores
+
+
+def _cut_to(texts: Sequence[str], n_chars: int) -> list[str]:
+    """The first `n_chars` characters of the texts; the last one taken may be cut."""
+    taken: list[str] = []
+    for text in texts:
+        n_left = n_chars - sum(map(len, taken))
+        if n_left <= 0:
+            break
+        taken.append(text[:n_left])
+    return taken
 
 
 @torch.no_grad()

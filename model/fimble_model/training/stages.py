@@ -43,13 +43,15 @@ from fimble_model.training.pretraining import (
 )
 from fimble_model.training.recipes import Recipe
 from fimble_model.training.reports import CleanReport, load_clean_report, write_clean_report
+from fimble_model.training.row_workers import RowWorkers
 from fimble_model.training.rows import RowStream
 from fimble_model.training.samples import SampleMaker
-from fimble_model.training.scoring import score_network
+from fimble_model.training.scoring import LanguageScore, score_languages, score_network
 from fimble_model.training.scrub import load_scrub
 from fimble_model.training.sources import Source
+from fimble_model.training.storage import write_text_whole
 from fimble_model.training.tokenizer import load_tokenizer, train_tokenizer
-from fimble_model.training.warm_start import load_starting_weights
+from fimble_model.training.warm_start import load_float_network, load_starting_weights
 
 __all__ = ["Workshop"]
 
@@ -163,10 +165,7 @@ class Workshop:
         clean = load_documents(self.corpus_folder / "train.jsonl")
         chosen = choose_documents(clean, self.recipe.mix)
         pack_documents(chosen, self.data_folder, part_bytes=_PART_BYTES)
-        counts: Counter[str] = Counter()
-        for document in chosen:
-            counts[document.language] += len(document.text)
-        return dict(counts.most_common())
+        return _count_chars(chosen)
 
     def train_documents(self) -> list[Document]:
         """What this recipe trains on."""
@@ -184,6 +183,8 @@ class Workshop:
         compiled: bool,
         start_from: Path | None = None,
         rate_scale: float = 1.0,
+        device: str = "cpu",
+        n_workers: int = 0,
     ) -> Trainer:
         """A trainer at the start of its run, from nothing or from a model that exists."""
         tokenizer = self.tokenizer()
@@ -195,6 +196,7 @@ class Workshop:
             row_tokens=self.recipe.row_tokens,
             seed=seed,
             started_from=None if start_from is None else start_from.name,
+            bfloat16=device != "cpu",
         )
         stream = RowStream(
             self.train_documents(),
@@ -205,7 +207,13 @@ class Workshop:
         weights = None
         if start_from is not None:
             weights = load_starting_weights(start_from, self.recipe.network, tokenizer)
-        return Trainer(settings, stream, compiled=compiled, starting_weights=weights)
+        return Trainer(
+            settings,
+            RowWorkers(stream, n_workers=n_workers) if n_workers else stream,
+            compiled=compiled,
+            device=device,
+            starting_weights=weights,
+        )
 
     def train(
         self,
@@ -224,32 +232,48 @@ class Workshop:
             on_progress=on_progress,
         )
 
-    def export(self, folder: Path, *, made_on: date, n_cases: int) -> CardFacts:
-        """Measure the newest checkpoint and write it to `folder` with its card."""
+    def export(
+        self, folder: Path, *, made_on: date, n_cases: int, compared_with: Path | None = None
+    ) -> CardFacts:
+        """Measure the newest checkpoint and write it to `folder` with its card.
+
+        `compared_with` is a model folder that is measured on the same text.
+        """
         kept = load_kept_weights(self.model_folder / "checkpoints")
         network = Transformer(self.recipe.network)
         for name, parameter in network.named_parameters():
             parameter.data.copy_(kept.weights[name])
         network.requires_grad_(False)
         tokenizer = self.tokenizer()
-        texts = [document.text for document in self.held_out_documents()]
-        n_tokens = sum(len(tokenizer.encode(t, add_special_tokens=False).ids) for t in texts)
+        documents = self.held_out_documents()
+        texts = [d.text for d in documents if d.language == "python"] or [d.text for d in documents]
         reports = load_progress(self.model_folder / "progress.jsonl")
         facts = CardFacts(
             recipe=self.recipe,
             n_parameters=sum(parameter.numel() for parameter in network.parameters()),
             made_on=made_on,
             planned_s=kept.planned_s,
-            chars_per_token=sum(map(len, texts)) / n_tokens,
+            chars_per_token=_chars_per_token(texts, tokenizer),
             sources=load_fetch_report(self.corpus_folder),
             clean=load_clean_report(self.corpus_folder),
             progress=max((r for r in reports if r.n_steps <= kept.n_steps), key=_steps),
             score=score_network(network, tokenizer, texts, n_cases=n_cases),
+            languages=score_languages(network, tokenizer, documents),
+            train_chars=_count_chars(self.train_documents()),
+            baseline_name=None if compared_with is None else compared_with.name,
+            baseline=None if compared_with is None else self.score(compared_with),
+            started_from=kept.started_from,
         )
         export_model(kept.weights, self.recipe.network, tokenizer, folder)
         draw_curve([r for r in reports if r.n_steps <= kept.n_steps], folder)
-        (folder / "MODEL_CARD.md").write_text(build_card(facts), encoding="utf-8")
+        write_text_whole(folder / "MODEL_CARD.md", build_card(facts))
         return facts
+
+    def score(self, model_folder: Path) -> dict[str, LanguageScore]:
+        """Bits per character of a model folder on the held-out packages, by language."""
+        network = load_float_network(model_folder)
+        tokenizer = load_tokenizer(model_folder / "tokenizer.json")
+        return score_languages(network, tokenizer, self.held_out_documents())
 
     def _raw_documents(self, fetched: FetchedSource) -> Iterator[Document]:
         """A package's files in an order of no meaning, so that its share is a fair sample."""
@@ -259,6 +283,19 @@ class Workshop:
 
 def _steps(report: Progress) -> int:
     return report.n_steps
+
+
+def _chars_per_token(texts: list[str], tokenizer: Tokenizer) -> float:
+    n_tokens = sum(len(tokenizer.encode(t, add_special_tokens=False).ids) for t in texts)
+    return sum(map(len, texts)) / n_tokens
+
+
+def _count_chars(documents: list[Document]) -> dict[str, int]:
+    """Characters by language, the most first."""
+    counts: Counter[str] = Counter()
+    for document in documents:
+        counts[document.language] += len(document.text)
+    return dict(counts.most_common())
 
 
 def _n_chars(documents: list[Document]) -> int:

@@ -15,12 +15,19 @@ from torch import Tensor
 
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import choose_placement
+from fimble_model.network.transformer import Transformer
 from fimble_model.network.weights import load_network
 from fimble_model.text.byte_alphabet import try_token_bytes
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.tokenizer import load_tokenizer
 
-__all__ = ["load_starting_weights", "transplant_embedding"]
+__all__ = ["load_float_network", "load_starting_weights", "transplant_embedding"]
+
+
+def load_float_network(folder: Path) -> Transformer:
+    """A model folder's network in float32 on the CPU; leaves the number of threads as it is."""
+    placement = choose_placement(device="cpu", dtype="float32", n_threads=torch.get_num_threads())
+    return load_network(folder, placement)
 
 
 def load_starting_weights(
@@ -30,8 +37,7 @@ def load_starting_weights(
 
     Raises `TrainingError` where the shapes differ in anything but vocabulary and context.
     """
-    placement = choose_placement(device="cpu", dtype="float32", n_threads=torch.get_num_threads())
-    network = load_network(folder, placement)
+    network = load_float_network(folder)
     old = network.config
     same = replace(old, vocabulary_size=config.vocabulary_size, max_positions=config.max_positions)
     if same != config:

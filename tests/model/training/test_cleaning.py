@@ -3,14 +3,23 @@
 import gzip
 import json
 import random
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fimble_model.training.cleaning import Cleaned, clean_documents, clean_text, why_unfit
-from fimble_model.training.documents import Document, load_documents, write_documents
+from fimble_model.training.documents import (
+    Document,
+    load_documents,
+    load_packed,
+    pack_documents,
+    write_documents,
+)
 from fimble_model.training.faults import TrainingError
+from fimble_model.training.languages import language_of
+from fimble_model.training.mix import CorpusMix, choose_documents
 from fimble_model.training.scrub import BenchmarkScrub, load_scrub
 
 NO_BENCHMARKS = BenchmarkScrub(iter(()))
@@ -139,3 +148,106 @@ def test_documents_survive_the_disk(tmp_path: Path) -> None:
     assert write_documents(documents, path) == 1
     assert list(load_documents(path)) == documents
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "code"),
+    [
+        ("a.java", "/*\n * Copyright 2020 Me. Licensed under MIT.\n */\n", "package a;\n"),
+        ("a.go", "// Copyright 2020 Me.\n// License: MIT\n\n", "package a\n"),
+        ("a.lua", "--[[ Copyright 2020 Me ]]\n", "return 1\n"),
+        ("a.sql", "-- Copyright 2020 Me\n", "SELECT 1;\n"),
+        ("a.html", "<!-- Copyright 2020 Me -->\n", "<p>hello</p>\n"),
+        ("a.ts", "#!/usr/bin/env node\n/** @license MIT */\n", "/** Doc. */\nexport {};\n"),
+    ],
+)
+def test_a_licence_header_is_cut_in_each_languages_comments(
+    path: str, header: str, code: str
+) -> None:
+    language = language_of(path)
+    assert clean_text(header + code, language) == (code, ("licence header cut",))
+    assert clean_text(code, language) == (code, ())
+
+
+def test_a_block_comment_that_documents_the_code_stays() -> None:
+    text = "/* Copyright Me */\n/* What this does. */\nint f(void);\n"
+    cut = clean_text(text, language_of("a.c"))[0]
+    assert cut == "/* What this does. */\nint f(void);\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        ("a.pb.go", "package a\n" * 50, "generated"),
+        ("jquery.min.js", "let aaaa = 1;\n" * 50, "generated"),
+        ("package-lock.json", '{"name": "letters"}\n' * 50, "generated"),
+        ("a.d.ts", "export declare const letters: number;\n" * 50, "declarations"),
+        ("a.js", '"use strict";\nexports.__esModule = true;\n' * 20, "compiled script"),
+        ("a.json", '{"name": "letters and words"}\n' * 1000, "too short or too long"),
+        ("README.md", ("words " * 40 + "\n\n") * 20, None),
+        ("a.c", ("words(" * 40 + ");\n") * 20, "lines are too long"),
+    ],
+)
+def test_what_machines_wrote_goes_in_every_language(
+    path: str, text: str, reason: str | None
+) -> None:
+    found = why_unfit(path, text)
+    assert found is None if reason is None else found is not None and reason in found
+
+
+def test_a_mix_keeps_to_its_shares_and_a_smaller_one_is_part_of_it() -> None:
+    documents = [
+        Document(package=f"p{index % 7}", path=f"{index}{suffix}", text="x" * 1000)
+        for index in range(300)
+        for suffix in (".py", ".go", ".zig")
+    ]
+    shares = {"python": 0.5, "go": 0.25}
+    large = choose_documents(
+        documents, CorpusMix(n_chars=200_000, package_chars=10**9, shares=shares)
+    )
+    counts = Counter(document.language for document in large)
+    assert counts == {"python": 100, "go": 50}
+    small = choose_documents(
+        documents, CorpusMix(n_chars=20_000, package_chars=10**9, shares=shares)
+    )
+    assert {d.path for d in small} <= {d.path for d in large}
+    capped = choose_documents(documents, CorpusMix(n_chars=200_000, package_chars=3000))
+    assert max(Counter(document.package for document in capped).values()) == 3
+
+
+def test_packed_parts_keep_to_their_size_and_give_all_documents_back(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    documents = [
+        Document(package="a", path=f"{index}.py", text=f"{rng.getrandbits(80_000):x}")
+        for index in range(12)
+    ]
+    n_parts = pack_documents(documents, tmp_path, part_bytes=40_000)
+    assert n_parts > 1
+    assert all(path.stat().st_size <= 40_000 for path in tmp_path.iterdir())
+    assert list(load_packed(tmp_path)) == documents
+    assert pack_documents(documents[:1], tmp_path, part_bytes=40_000) == 1
+    assert list(load_packed(tmp_path)) == documents[:1]
+    part = next(tmp_path.iterdir())
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="whole part"):
+        list(load_packed(tmp_path))
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "documents.jsonl"
+    write_documents([Document(package="a", path="a.py", text="x")], path)
+
+    def full() -> Iterator[Document]:
+        yield Document(package="a", path="b.py", text="y")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(TrainingError, match="No space left"):
+        write_documents(full(), path)
+    assert [each.path for each in load_documents(path)] == ["a.py"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_broken_line_of_documents_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "documents.jsonl").write_text('{"package": "a", "pa')
+    with pytest.raises(TrainingError, match="one document a line"):
+        list(load_documents(tmp_path / "documents.jsonl"))

@@ -10,8 +10,11 @@ from tokenizers import Tokenizer
 
 from fimble_model.network.attention import DenseCausal
 from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import choose_placement
 from fimble_model.network.transformer import Transformer
+from fimble_model.network.weights import load_network
 from fimble_model.training.export import export_model
+from fimble_model.training.warm_start import load_float_network
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,36 @@ def test_weights_are_stored_in_sixteen_bits(folder: Path, network: Transformer) 
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     size_bytes = (folder / "model.safetensors").stat().st_size
     assert 2 * n_parameters <= size_bytes < 2 * n_parameters + 6000
+
+
+def test_weights_beyond_a_parts_size_are_written_in_parts_that_loaders_put_together(
+    network: Transformer, tiny_config: NetworkConfig, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    weights = dict(network.named_parameters())
+    export_model(weights, tiny_config, tokenizer, tmp_path, part_bytes=25_000)
+    parts = sorted(tmp_path.glob("model-*-of-*.safetensors"))
+    assert len(parts) >= 2
+    assert all(part.stat().st_size < 27_000 for part in parts)
+    loaded = load_float_network(tmp_path)
+    for name, parameter in loaded.named_parameters():
+        assert torch.equal(parameter, weights[name]), name
+    # A smaller export into the same folder leaves no part behind.
+    export_model(weights, tiny_config, tokenizer, tmp_path)
+    assert not list(tmp_path.glob("model-*"))
+    assert not (tmp_path / "model.safetensors.index.json").exists()
+    load_float_network(tmp_path)
+
+
+def test_int8_serving_stays_close_to_the_export(
+    folder: Path, network: Transformer, tokenizer: Tokenizer
+) -> None:
+    token_ids = torch.tensor(tokenizer.encode("def count(total):\n    return total\n").ids)
+    attend = DenseCausal(n_rows=1, n_tokens=len(token_ids))
+    positions = torch.arange(len(token_ids))
+    served = load_network(
+        folder, choose_placement(device="cpu", dtype="int8", n_threads=torch.get_num_threads())
+    )
+    with torch.no_grad():
+        exact = network.logits(network(token_ids, positions, attend))
+        rounded = served.logits(served(token_ids, positions, attend))
+    assert float((exact - rounded).std() / exact.std()) < 0.1

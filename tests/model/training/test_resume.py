@@ -1,6 +1,9 @@
 """Laws of training: interrupted equals uninterrupted, and broken checkpoints are passed over."""
 
+import errno
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from fimble_model.training.checkpoint import (
     write_checkpoint,
 )
 from fimble_model.training.documents import Document
+from fimble_model.training.dry_run import measure_steps
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import orthogonalise
 from fimble_model.training.pretraining import (
@@ -24,6 +28,7 @@ from fimble_model.training.pretraining import (
     load_kept_weights,
     train,
 )
+from fimble_model.training.row_workers import RowWorkers
 from fimble_model.training.rows import RowStream
 from fimble_model.training.samples import SampleMaker
 from fimble_model.training.schedule import rate_scale_at
@@ -48,12 +53,15 @@ def _trainer(
     texts: list[str], tokenizer: Tokenizer, config: NetworkConfig, *, time_s: float = 24.0
 ) -> Trainer:
     settings = TrainingSettings(network=config, time_s=time_s, n_rows=1, row_tokens=128, seed=7)
+    return Trainer(settings, _stream(texts, tokenizer))
+
+
+def _stream(texts: list[str], tokenizer: Tokenizer) -> RowStream:
     documents = [
         Document(package="thing", path=f"m{index}.py", text=text)
         for index, text in enumerate(texts)
     ]
-    stream = RowStream(documents, SampleMaker(tokenizer), n_tokens=128, seed=7)
-    return Trainer(settings, stream)
+    return RowStream(documents, SampleMaker(tokenizer), n_tokens=128, seed=7)
 
 
 def _train(trainer: Trainer, folder: Path, *, stop_after: int | None = None) -> list[Progress]:
@@ -162,3 +170,54 @@ def test_orthogonalise_brings_all_singular_values_near_one() -> None:
         singular = torch.linalg.svdvals(orthogonalise(stack))
         assert float(singular.min()) > 0.5
         assert float(singular.max()) < 1.3
+
+
+def test_bfloat16_products_give_nearly_the_same_loss(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig
+) -> None:
+    exact = _trainer(texts, tokenizer, tiny_config)
+    rounded = Trainer(replace(exact.settings, bfloat16=True), _stream(texts, tokenizer))
+    for _ in range(3):
+        assert rounded.step()[0] == pytest.approx(exact.step()[0], rel=0.01)
+    assert {p.dtype for p in rounded.network.parameters()} == {torch.float32}
+
+
+def test_workers_make_the_rows_that_one_process_would(
+    texts: list[str], tokenizer: Tokenizer
+) -> None:
+    expected = _stream(texts, tokenizer)
+    workers = RowWorkers(_stream(texts, tokenizer), n_workers=2)
+    try:
+        assert [workers.next_row() for _ in range(10)] == [expected.next_row() for _ in range(10)]
+        workers.next_index = expected.next_index = 3
+        assert [workers.next_row() for _ in range(6)] == [expected.next_row() for _ in range(6)]
+    finally:
+        workers.close()
+
+
+def test_a_dry_run_measures_and_reaches_as_far_as_the_time(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig
+) -> None:
+    dry_run = measure_steps(_trainer(texts, tokenizer, tiny_config), _StepClock(), n_steps=4)
+    # Four steps of 128 tokens take 1 s by that clock; the run is planned for 24 s.
+    assert dry_run.tokens_per_s == 4 * 128
+    assert dry_run.planned_tokens == 24 * 4 * 128
+    assert dry_run.n_parameters == tiny_config.n_parameters
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint({"n": 1}, tmp_path, n_steps=1)
+
+    def fill_up(state: object, file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fill_up)
+    with pytest.raises(TrainingError, match="No space left"):
+        write_checkpoint({"n": 2}, tmp_path, n_steps=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+    state = load_latest_checkpoint(tmp_path)
+    assert state is not None
+    assert state["n"] == 1
