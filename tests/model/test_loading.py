@@ -109,6 +109,13 @@ def test_a_device_that_is_not_there_is_refused(folder: Path) -> None:
         fimble_model.load(folder, device="cuda:99")
 
 
+def test_the_cache_keeps_within_the_bytes_it_was_given(folder: Path) -> None:
+    budget_bytes = 2**20
+    engine = fimble_model.load(folder, device="cpu", n_threads=1, cache_bytes=budget_bytes)
+    assert engine.holdings.cache_limit_bytes <= budget_bytes
+    assert engine.holdings.cache_bytes <= engine.holdings.cache_limit_bytes
+
+
 def test_an_unknown_name_is_refused_with_the_names_there_are(tmp_path: Path) -> None:
     for name in ("fimble-nano", "other"):
         (tmp_path / name).mkdir()

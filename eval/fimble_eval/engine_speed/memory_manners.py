@@ -22,6 +22,7 @@ __all__ = ["measure_memory_manners"]
 _IDLE_LIMIT_S = 1.0
 _IDLE_WATCH_S = 3.0
 _N_RELOADS = 3
+_ANSWER_LIMIT_MS = 400.0
 _N_TEXTS = 24
 
 
@@ -37,11 +38,14 @@ def measure_memory_manners(options: EngineOptions) -> PartResult:
 
 
 async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
-    settings = {"model": {"name": model, "unload_after_idle_s": _IDLE_LIMIT_S}}
+    settings: dict[str, dict[str, object]] = {
+        "model": {"name": model, "unload_after_idle_s": _IDLE_LIMIT_S},
+        "completion": {"exploration_deadline_ms": _ANSWER_LIMIT_MS},
+    }
     name = Path(model).name
     with tempfile.TemporaryDirectory() as folder:
         async with serve(Path(folder), settings) as served:
-            reloads_s = []
+            answers_s = []
             async with WireClient(served.port) as client:
                 await served.until_state("ready")
                 await _ask_widely(client)
@@ -51,11 +55,12 @@ async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
                     empty_mib = served.resident_mib
                     started_s = time.perf_counter()
                     await _ask(client, own_sources(1)[0], 40)
-                    reloads_s.append(time.perf_counter() - started_s)
+                    answers_s.append(time.perf_counter() - started_s)
                 await served.until_state("unloaded")
                 used_s = served.used_cpu_s
                 await asyncio.sleep(_IDLE_WATCH_S)
                 idle_s = served.used_cpu_s - used_s
+                first_load_s, *reloads_s = served.loads_s
     rows = [
         Row(
             measure=f"resident memory at work and unloaded ({name})",
@@ -69,7 +74,7 @@ async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
             note=f"{cache['fimble_cache_bytes'] / 2**20:.0f} MiB of keys and values",
         ),
         Row(
-            measure=f"a request to an unloaded model, answered ({name})",
+            measure=f"loading again what was unloaded, for a request ({name})",
             unit="s",
             ours=round(median(reloads_s), 3),
             other=None,
@@ -78,6 +83,8 @@ async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
             merit_words="s",
             target=1.0,
             is_ceiling=True,
+            note=f"answered after {median(answers_s):.2f} s; the first loading, with the start of "
+            f"torch, took {first_load_s:.2f} s",
         ),
         Row(
             measure=f"processor time of {_IDLE_WATCH_S:.0f} idle seconds ({name})",
@@ -91,7 +98,7 @@ async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
             is_ceiling=True,
         ),
     ]
-    return rows, {"reloads_s": reloads_s}
+    return rows, {"reloads_s": reloads_s, "answers_s": answers_s, "first_load_s": first_load_s}
 
 
 async def _ask_widely(client: WireClient) -> None:

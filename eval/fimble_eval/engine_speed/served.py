@@ -29,6 +29,7 @@ class Served:
     process_id: int
     port: int
     metrics_port: int
+    log_path: Path
 
     async def scrape(self) -> dict[str, float]:
         """Its numbers by name, labels' values in brackets: `fimble_rows_total[length]`."""
@@ -56,6 +57,11 @@ class Served:
                 found="another state",
                 to_do="Run `fimble check` with the same model.",
             ) from error
+
+    @property
+    def loads_s(self) -> list[float]:
+        """How long each loading of a model took so far, from the log."""
+        return [int(found) / 1000 for found in re.findall(r" load_ms=(\d+)", _read(self.log_path))]
 
     @property
     def resident_mib(self) -> float:
@@ -94,7 +100,9 @@ async def serve(
     try:
         port = int(await _logged(log_path, r"ready on tcp:127\.0\.0\.1:(\d+)"))
         metrics_port = int(await _logged(log_path, r"metrics on http://127\.0\.0\.1:(\d+)/"))
-        yield Served(process_id=process.pid, port=port, metrics_port=metrics_port)
+        yield Served(
+            process_id=process.pid, port=port, metrics_port=metrics_port, log_path=log_path
+        )
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
