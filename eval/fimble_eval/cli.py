@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fimble_eval.cli_benchmarks import add_benchmarks
 from fimble_eval.engine_speed.verbs import export_to_gguf, measure_engine, write_random
-from fimble_eval.mode_verbs import judge_cases
+from fimble_eval.mode_verbs import judge_cases, time_decisions
 from fimble_eval.replay.fit_verb import fit_confidence
 from fimble_eval.replay.verb import replay_folder
 from fimble_server.errors import FimbleError
@@ -125,6 +125,7 @@ app.command("cases")(judge_cases)
 app.command("engine")(measure_engine)
 app.command("gguf")(export_to_gguf)
 app.command("random-model")(write_random)
+app.command("decisions")(time_decisions)
 
 
 def _print_line(result: dict[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fimble_eval.cases import Judged, cases_folder, judge, read_cases, tally
+from fimble_eval.decision_speed import LANGUAGE_IDS, measure_decisions
+from fimble_eval.machine import describe_machine
 
-__all__ = ["judge_cases"]
+__all__ = ["judge_cases", "time_decisions"]
 
 
 def judge_cases(
@@ -34,6 +37,24 @@ def judge_cases(
     console.print(json.dumps(result), markup=False)
     if failed:
         raise typer.Exit(1)
+
+
+def time_decisions(
+    out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
+) -> None:
+    """Time parse and decision at every key in files of 5,000 lines; no model runs."""
+    speeds = [dataclasses.asdict(measure_decisions(each)) for each in LANGUAGE_IDS]
+    console = Console(soft_wrap=True, highlight=False)
+    table = Table(*speeds[0])
+    for speed in speeds:
+        table.add_row(*map(str, speed.values()))
+    console.print(table)
+    result = {"decisions": speeds, **dataclasses.asdict(describe_machine())}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / f"decisions-{result['date']}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    console.print(json.dumps(result), markup=False)
 
 
 def _language(judged: Judged) -> str:

@@ -41,13 +41,15 @@ def _find_lines(middle: str) -> int | None:
 
     The first line has its indentation left of the cursor, so all are compared without theirs.
     """
-    lines = middle.split("\n")[:-1]
+    tail = middle.rsplit("\n", _MAX_ROUND_LINES * _MIN_ROUNDS_OF_LINES + 1)
+    lines = tail[:-1] if len(tail) <= _MAX_ROUND_LINES * _MIN_ROUNDS_OF_LINES + 1 else tail[1:-1]
     texts = [line.strip() for line in lines]
     for n_lines in range(1, min(_MAX_ROUND_LINES, len(lines) // _MIN_ROUNDS_OF_LINES) + 1):
         n_looped = n_lines * _MIN_ROUNDS_OF_LINES
         block = texts[-n_lines:]
         if any(block) and texts[-n_looped:] == block * _MIN_ROUNDS_OF_LINES:
-            return len("\n".join(lines[: len(lines) - n_looped + n_lines]))
+            n_later_chars = len("\n".join((*lines[len(lines) - n_looped + n_lines :], tail[-1])))
+            return len(middle) - n_later_chars - 1
     return None
 
 
@@ -56,6 +58,8 @@ def _find_chars(middle: str) -> int | None:
     middle = middle.rstrip("\n")
     line = middle[middle.rfind("\n") + 1 :]
     for n_chars in range(1, min(_MAX_ROUND_CHARS, len(line) // 2) + 1):
+        if line[-1] != line[-1 - n_chars]:
+            continue
         n_least = _MAX_RULER_CHARS if n_chars == 1 else _MIN_LOOP_CHARS
         n_looped = max(n_least, n_chars * _MIN_ROUNDS_OF_CHARS)
         tail = line[-n_looped:]

@@ -51,6 +51,8 @@ class Reader:
         self._is_after_jump = False
         self._safe_end: int | None = None
         self._safe_before: int | None = None
+        self._n_looked_at = 0
+        self._n_lines_ended = -1  # Not yet begun: only blanks so far.
         self._n_closers_left: int | None = None
         self._is_prelude_line = False
         self._ends_with_line = False
@@ -68,7 +70,7 @@ class Reader:
         if self.cut is not None:
             return self.cut
         self.text = text
-        limit = _line_limit(text, self._boundary.max_lines)
+        limit = self._find_limit()
         end = len(text) if limit is None else limit
         self._read_to(end, is_whole=is_whole or limit is not None)
         if self.cut is None and limit is not None:
@@ -96,6 +98,29 @@ class Reader:
         if self._safe_end is not None and self._boundary.extent is not Extent.LINE:
             return self._safe_end
         return len(self.text[:limit].rstrip())
+
+    def _find_limit(self) -> int | None:
+        """Where the last allowed line ends, None while it has not ended. Leading blanks are free.
+
+        What was looked at before is not looked at again.
+        """
+        text, position = self.text, self._n_looked_at
+        if self._n_lines_ended < 0:
+            while position < len(text) and text[position].isspace():
+                position += 1
+            if text.count("\n", 0, position) > _MAX_LEADING_NEWLINES:
+                return 0
+            self._n_looked_at = position
+            if position == len(text):
+                return None
+            self._n_lines_ended = 0
+        while (line_end := text.find("\n", position)) >= 0:
+            self._n_lines_ended += 1
+            if self._n_lines_ended == self._boundary.max_lines:
+                return line_end
+            position = line_end + 1
+        self._n_looked_at = max(position, len(text))
+        return None
 
     def _read_to(self, end: int, *, is_whole: bool) -> None:
         if self._is_inside and not self._leave_inside(end, is_whole=is_whole):
@@ -342,7 +367,7 @@ class Reader:
         elif self._boundary.includes_closer and lexeme == "}":
             self._cut_at(start + 1)
         elif self._boundary.has_case_patterns and lexeme == ")":
-            return
+            self._is_prelude_line = True  # What it stands for follows.
         else:
             self._cut_at(start)
 
@@ -371,16 +396,3 @@ def _is_prelude(lexeme: str) -> bool:
 def _closer_of(language: Language, opener: str) -> str:
     closers = {form.opener: form.closer for form in language.strings}
     return (closers | dict(language.block_comments)).get(opener, "")
-
-
-def _line_limit(text: str, max_lines: int) -> int | None:
-    """Where the last allowed line ends, None while it has not ended. Blank lines first are free."""
-    n_leading = len(text) - len(text.lstrip())
-    if text.count("\n", 0, n_leading) > _MAX_LEADING_NEWLINES:
-        return 0
-    offset = n_leading - 1
-    for _ in range(max_lines):
-        offset = text.find("\n", offset + 1)
-        if offset == -1:
-            return None
-    return offset

@@ -159,20 +159,22 @@ def skip_inside(parsed: Parsed, cursor: int, inside: Inside | None, limit: int) 
 
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
     """The first closers below the cursor that match nothing below it, at most `n_closers`."""
-    lexicon = lexicon_of(parsed.language)
+    structure = lexicon_of(parsed.language).structure
     limit = min(len(parsed.text), cursor + _WINDOW_BELOW_CHARS)
-    position, depth = skip_inside(parsed, cursor, inside, limit), 0
+    start, depth = skip_inside(parsed, cursor, inside, limit), 0
     closers: list[Closer] = []
-    while position < limit and len(closers) < n_closers:
-        found = lexicon.structure.match(parsed.text, position, limit)
-        assert found is not None
-        if found.lastindex == LexemeKind.OPENER:
+    opener_kind, closer_kind = int(LexemeKind.OPENER), int(LexemeKind.CLOSER)
+    # The pattern matches at every position, so that the matches lie end to end.
+    for found in structure.finditer(parsed.text, start, limit):
+        kind = found.lastindex
+        if kind == opener_kind:
             depth += 1
-        elif found.lastindex == LexemeKind.CLOSER:
-            if depth == 0:
-                closers.append(Closer(character=found.group(), offset=position))
-            depth = max(0, depth - 1)
-        position = found.end()
+        elif kind == closer_kind and depth:
+            depth -= 1
+        elif kind == closer_kind:
+            closers.append(Closer(character=found.group(), offset=found.start()))
+            if len(closers) >= n_closers:
+                break
     return closers
 
 

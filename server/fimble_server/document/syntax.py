@@ -119,11 +119,15 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
     text = parsed.text
     line = line_at(text, cursor)
     scan = scan_above(parsed, cursor)
-    closers = _closers(parsed, cursor, scan)
+    mark = find_split_mark(parsed.language, text, cursor)
+    if mark is not None and scan.inside is not None and mark.start == scan.inside.start:
+        scan.inside = None  # A slash alone looks like a regular expression's.
+    below = scan_below(parsed, cursor, scan.inside, len(scan.opened) + 1)
+    closers = _closers(parsed, cursor, scan, below)
     block = _enclosing_block(parsed, cursor, line, scan, closers)
     n_holding = n_holding_brackets(parsed, scan)
     brackets = _statement_brackets(parsed, scan, n_holding)
-    below = line_at(text, min(len(text), text.find("\n", cursor) + 1 or len(text)))
+    next_line = line_at(text, min(len(text), text.find("\n", cursor) + 1 or len(text)))
     return SyntaxFacts(
         language=parsed.language,
         cursor=cursor,
@@ -141,10 +145,10 @@ def inspect(parsed: Parsed, cursor: int) -> SyntaxFacts:
         and find_split_mark(parsed.language, text, cursor) is not None,
         is_test=_is_test(text, block),
         is_closed_below=_is_closed_below(parsed, line),
-        has_body_below=_has_body_below(parsed, cursor, line, scan),
+        has_body_below=_has_body_below(parsed, line, scan, below),
         is_after_jump=line.is_blank and is_after_jump(parsed, line, scan),
         is_settled=line.is_blank and is_column_settled(parsed, line, scan),
-        is_below_blank=not (below.left + below.right).strip(),
+        is_below_blank=not (next_line.left + next_line.right).strip(),
         is_header=_is_header(parsed.language, line),
         is_after_brace=_is_after_brace(text, scan),
         word_right=_word_right(parsed, cursor),
@@ -177,7 +181,7 @@ def _bracket_block(parsed: Parsed, cursor: int, scan: Scan, closers: list[Closer
     )
 
 
-def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer | None]:
+def _closers(parsed: Parsed, cursor: int, scan: Scan, below: list[Closer]) -> list[Closer | None]:
     """What below closes each bracket that is open at the cursor, the innermost first.
 
     None stands for a bracket that nothing closes while one further out is closed.
@@ -186,7 +190,7 @@ def _closers(parsed: Parsed, cursor: int, scan: Scan) -> list[Closer | None]:
         return []
     closers: list[Closer | None] = []
     opened = list(scan.opened)
-    for closer in scan_below(parsed, cursor, scan.inside, len(scan.opened)):
+    for closer in below:
         is_below = "\n" in parsed.text[cursor : closer.offset]
         skipped: list[None] = []
         while opened and not (
@@ -246,7 +250,7 @@ def _is_closed_below(parsed: Parsed, line: Line) -> bool:
     return is_closed_below(parsed, line.end, own_column(line))
 
 
-def _has_body_below(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> bool:
+def _has_body_below(parsed: Parsed, line: Line, scan: Scan, below: list[Closer]) -> bool:
     """True where the first brace that closes nothing below is indented like the cursor's line."""
     if line.is_blank or parsed.language.layout is Layout.INDENTATION:
         return False
@@ -254,7 +258,6 @@ def _has_body_below(parsed: Parsed, cursor: int, line: Line, scan: Scan) -> bool
     braces = [opener for opener in scan.opened if opener.character == "{"]
     if braces and column_at(parsed.text, braces[-1].header) >= column:
         return False
-    below = scan_below(parsed, cursor, scan.inside, len(scan.opened) + 1)
     brace = next((closer for closer in below if closer.character == "}"), None)
     return (
         brace is not None
