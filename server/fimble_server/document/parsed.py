@@ -20,8 +20,8 @@ _CHUNK_BYTES = 4096
 _READ_BYTES = 8192
 # The parser reports every 100 steps. A step costs more where a grammar is more ambiguous;
 # measured so that a parse stays below some 4 ms on a slow core.
-_MAX_REPORTS = {"python": 80, "javascript": 16, "typescript": 16, "tsx": 16}
-_MAX_REPORTS_ELSEWHERE = 40
+_MAX_REPORTS = {"python": 60, "javascript": 16, "typescript": 16, "tsx": 16, "cpp": 20}
+_MAX_REPORTS_ELSEWHERE = 24
 _MAX_REPORTS_NOW_AND_THEN = 1_000  # Now and then a hiccup is better than a tree ever older.
 _MAX_AGE_EDITS = 40
 
