@@ -19,6 +19,7 @@ from fimble_server import __version__
 from fimble_server.errors import FimbleError
 from fimble_server.settings_layers import (
     SettingsLayer,
+    cache_folder_path,
     load_settings_file,
     merge_settings,
     settings_file_path,
@@ -103,7 +104,13 @@ def serve(
 
     layers = _read_layers(config, model)
     raise typer.Exit(
-        run_server(layers=layers, listen=listen, metrics=metrics, metrics_public=metrics_public)
+        run_server(
+            layers=layers,
+            listen=listen,
+            metrics=metrics,
+            metrics_public=metrics_public,
+            cache=cache_folder_path(os.environ, Path.home()),
+        )
     )
 
 

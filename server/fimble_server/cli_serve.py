@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fimble_model.engine.clock import SystemClock
@@ -43,13 +44,15 @@ def serve(
     listen: str | None = None,
     metrics: str | None = None,
     metrics_public: bool = False,
+    cache: Path | None = None,
     load: LoadModel = load_model,
 ) -> int:
     """Serve until the client is done (stdio) or the process is told to end; the exit code.
 
     `layers` are the settings below those of the editor. `listen` is an address, or None for
-    stdin and stdout; `metrics` is where numbers are served, or None for nowhere. Raises
-    `FimbleError` for a bad setting or address, before anything runs.
+    stdin and stdout; `metrics` is where numbers are served, or None for nowhere; `cache` is where
+    projects' indices may lie, or None for no index. Raises `FimbleError` for a bad setting or
+    address, before anything runs.
     """
     settings = merge_settings(layers)
     address = parse_address(listen) if listen is not None else None
@@ -57,7 +60,7 @@ def serve(
     start_logging(settings.server.log_level)
     log.info("fimble %s, Python %s, torch %s, over %s", *_versions(), listen or "stdio")
     try:
-        return asyncio.run(_serve(tuple(layers), address, load, numbers))
+        return asyncio.run(_serve(tuple(layers), address, load, numbers, cache))
     except KeyboardInterrupt:
         return 130
 
@@ -67,6 +70,7 @@ async def _serve(
     address: Address | None,
     load: LoadModel,
     numbers: Numbers | None,
+    cache: Path | None,
 ) -> int:
     """Build the house, let clients in, and end the process where that is quicker than returning."""
     clock = SystemClock()
@@ -84,6 +88,7 @@ async def _serve(
         layers=layers,
         clock=clock,
         watch=watch,
+        cache=cache,
     )
     if address is not None:
         host.want(model_settings)

@@ -18,6 +18,7 @@ from fimble_server.completion.plan import Length, Limits
 
 __all__ = [
     "CompletionSettings",
+    "ContextSettings",
     "Dial",
     "ModelSettings",
     "ServerSettings",
@@ -159,6 +160,20 @@ class CompletionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSettings:
+    """What besides the file at hand the model may copy from."""
+
+    open_files: bool = _dial(True, Dial(doc="Copy from the other files that are open."))
+    project: bool = _dial(
+        True,
+        Dial(
+            doc="Copy from the project's files, which are read in the background; never from what "
+            "`.gitignore` or `.fimbleignore` names, nor from files of secrets."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """How the process behaves."""
 
@@ -178,6 +193,7 @@ class Settings:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     completion: CompletionSettings = field(default_factory=CompletionSettings)
+    context: ContextSettings = field(default_factory=ContextSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
 
 

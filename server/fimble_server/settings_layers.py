@@ -23,6 +23,7 @@ from fimble_server.settings import Dial, Settings, iter_dials
 
 __all__ = [
     "SettingsLayer",
+    "cache_folder_path",
     "layer_from_editor",
     "load_settings_file",
     "merge_settings",
@@ -107,6 +108,12 @@ def settings_file_path(environment: Mapping[str, str], home: Path) -> Path:
     """Where a user's settings file is looked for; it need not exist."""
     folder = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
     return Path(folder or home / ".config") / "fimble" / "config.toml"
+
+
+def cache_folder_path(environment: Mapping[str, str], home: Path) -> Path:
+    """The user's folder for what can be made again at any time; it need not exist."""
+    folder = environment.get("XDG_CACHE_HOME") or environment.get("LOCALAPPDATA")
+    return Path(folder or home / ".cache") / "fimble"
 
 
 def _structure(layer: SettingsLayer) -> Settings:

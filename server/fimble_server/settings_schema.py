@@ -23,7 +23,12 @@ _TYPES: dict[str, dict[str, object]] = {
     "tuple[str, ...]": {"type": "array", "items": {"type": "string"}},
 }
 # Which model fits, and what runs, is the machine's affair; a project may still say which model.
-_SCOPES = {"model": "machine-overridable", "server": "machine", "completion": "window"}
+_SCOPES = {
+    "model": "machine-overridable",
+    "server": "machine",
+    "completion": "window",
+    "context": "window",
+}
 # The editor draws ghost text: entries in its suggest list as well would fight with it.
 _DEFAULTS: dict[str, object] = {"completion.menu": False}
 _WORDS_ONLY = re.compile(r"\w+(\|\w+)+")

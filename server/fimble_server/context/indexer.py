@@ -4,7 +4,8 @@ Owns the loop. A process and not a thread, because reading and tokenizing thousa
 would hold the interpreter's lock that keystrokes need, and because what it leaves behind in
 memory goes when it ends. It has no window to the network and writes only to the user's cache.
 
-In:   {"root": PATH, "cache": PATH, "model": PATH or null}, then {"changed": [PATH, ...]}
+In:   {"root": PATH, "is_lone": whether it is but some file's folder, "cache": PATH,
+       "model": PATH or null}, then {"changed": [PATH, ...]}
 Out:  {"done": N, "all": N}, {"folders": [PATH, ...]}, {"ready": true}
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fimble_server.context.indexing import ProjectIndex, Step, open_index, places_for
+from fimble_server.context.project_files import find_root
 
 __all__ = ["main"]
 
@@ -35,6 +37,8 @@ def main() -> None:
     _be_nice()
     asked: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     root, cache = Path(asked["root"]), Path(asked["cache"])
+    if asked.get("is_lone"):
+        root = find_root(root / "x")
     changed: queue.SimpleQueue[list[Path] | None] = queue.SimpleQueue()
     # This process may have a thread: nobody waits for its lock.
     threading.Thread(target=_read_lines, args=(sys.stdin.buffer, changed), daemon=True).start()

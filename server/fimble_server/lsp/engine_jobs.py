@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fimble_model.engine.protocol import (
     Clock,
@@ -129,9 +130,16 @@ class EngineJobs:
         except Exception as error:  # noqa: BLE001 - a wall: a text's fault stays its own
             log.error("a text could not be remembered: %s", describe_safely(error))
 
-    def forget(self, scope: str) -> None:
-        """Drop all that the engine remembers of a scope."""
-        self._engine.forget(scope)
+    def take_stored(self, scope: str, folders: tuple[Path, ...]) -> None:
+        """Have the engine map what was indexed elsewhere; a fault there costs no answer."""
+        try:
+            self._engine.take_stored(scope, folders)
+        except Exception as error:  # noqa: BLE001 - a wall: a damaged file's fault stays its own
+            log.error("an index could not be taken: %s", describe_safely(error))
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Drop a text, or all that the engine remembers of a scope."""
+        self._engine.forget(scope, key)
 
     def step(self) -> None:
         """Drop what is due, advance the engine once, settle what is done.

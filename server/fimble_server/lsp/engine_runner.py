@@ -10,6 +10,7 @@ import logging
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from fimble_model import LoadProgress, give_back_memory
 from fimble_model.engine.protocol import Clock, Engine, EngineHoldings, EngineWork, ModelInfo
@@ -29,6 +30,7 @@ __all__ = [
     "RememberTexts",
     "ReportProgress",
     "Stop",
+    "TakeStored",
     "Wake",
 ]
 
@@ -60,10 +62,19 @@ class RememberTexts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetTexts:
-    """A scope's texts are nobody's any more."""
+class TakeStored:
+    """Texts that were indexed elsewhere are to be had in these folders, in place of others."""
 
     scope: str
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetTexts:
+    """A text, or all of a scope's, is nobody's any more."""
+
+    scope: str
+    key: str | None = None
 
 
 class Wake:
@@ -74,7 +85,7 @@ class Stop:
     """Leave the thread."""
 
 
-Command = Ticket | Load | RememberTexts | ForgetTexts | Wake | Stop
+Command = Ticket | Load | RememberTexts | TakeStored | ForgetTexts | Wake | Stop
 
 
 class EngineRunner:
@@ -169,7 +180,9 @@ class EngineRunner:
             case RememberTexts() if self._jobs is not None:
                 self._jobs.remember(command.texts)
             case ForgetTexts() if self._jobs is not None:
-                self._jobs.forget(command.scope)
+                self._jobs.forget(command.scope, command.key)
+            case TakeStored() if self._jobs is not None:
+                self._jobs.take_stored(command.scope, command.folders)
             case _:
                 pass
 

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from fimble_model.engine.protocol import Clock, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job, may_begin, replaces
@@ -26,6 +27,7 @@ from fimble_server.lsp.engine_runner import (
     Load,
     RememberTexts,
     Stop,
+    TakeStored,
     Wake,
 )
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
@@ -155,10 +157,15 @@ class EngineThread:
         if self.has_started:
             self._commands.put(RememberTexts(texts=texts))
 
-    def forget(self, scope: str) -> None:
-        """Have the engine drop a scope's texts."""
+    def take_stored(self, scope: str, folders: tuple[Path, ...]) -> None:
+        """Have the engine map texts that were indexed elsewhere, in place of those before."""
         if self.has_started:
-            self._commands.put(ForgetTexts(scope=scope))
+            self._commands.put(TakeStored(scope=scope, folders=folders))
+
+    def forget(self, scope: str, key: str | None = None) -> None:
+        """Have the engine drop a text, or all of a scope's."""
+        if self.has_started:
+            self._commands.put(ForgetTexts(scope=scope, key=key))
 
     def stop(self, *, timeout_s: float) -> bool:
         """End the thread after its present step. False where it did not end in time."""

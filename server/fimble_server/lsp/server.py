@@ -104,6 +104,14 @@ def _change_configuration(ls: FimbleServer, params: types.DidChangeConfiguration
     ls.session.change_settings(params.settings)
 
 
+def _change_files(ls: FimbleServer, params: types.DidChangeWatchedFilesParams) -> None:
+    ls.session.change_files(params)
+
+
+def _change_folders(ls: FimbleServer, params: types.DidChangeWorkspaceFoldersParams) -> None:
+    ls.session.change_folders(params)
+
+
 def _did_show(ls: FimbleServer, params: object) -> None:
     ls.session.note_shown(params)
 
@@ -149,6 +157,8 @@ def _register_features(server: FimbleServer) -> None:
         _inline_complete
     )
     server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(_change_configuration)
+    server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(_change_files)
+    server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(_change_folders)
     server.feature("textDocument/didShowCompletion")(_did_show)
     server.feature("textDocument/didPartiallyAcceptCompletion")(_did_partially_accept)
     server.feature("textDocument/didFocus")(_did_focus)

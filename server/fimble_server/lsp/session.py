@@ -13,11 +13,14 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote
 
 from lsprotocol import types
 
+from fimble_model.engine.memory_index import LOWER_PART
 from fimble_model.engine.protocol import Clock
+from fimble_model.shipped import find_model_folder
 from fimble_server import __version__
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.project_texts import ProjectTexts, try_text
@@ -25,14 +28,18 @@ from fimble_server.completion.snapshot import Snapshot
 from fimble_server.context.secret_files import find_secrecy_of_uri
 from fimble_server.document.buffers import Buffer
 from fimble_server.document.positions import PositionUnit
-from fimble_server.errors import SettingsError
+from fimble_server.errors import FimbleError, SettingsError
 from fimble_server.lsp import convert
 from fimble_server.lsp.announcements import Announcements, ClientPort
+from fimble_server.lsp.engine_status import EngineStatus
 from fimble_server.lsp.handed_out import HandedOut
+from fimble_server.lsp.indexing_progress import IndexingProgress
 from fimble_server.lsp.memory_note import describe_memory
 from fimble_server.lsp.model_host import ModelHost
 from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
 from fimble_server.lsp.open_buffers import OpenBuffer, OpenBuffers
+from fimble_server.lsp.project_folders import can_watch_files, folders_from_lsp, watching_to_lsp
+from fimble_server.lsp.project_indexing import ProjectIndexing
 from fimble_server.lsp.safe_logging import set_level
 from fimble_server.lsp.silences import Silences, silence_request_from_lsp
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
@@ -58,13 +65,17 @@ _session_numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionHouse:
-    """What all sessions of a process share. `layers` are the settings below an editor's."""
+    """What all sessions of a process share. `layers` are the settings below an editor's.
+
+    `cache` is the user's folder for what can be made again; with None no project is indexed.
+    """
 
     host: ModelHost
     build_completer: Callable[[], CompleterPort]
     layers: tuple[SettingsLayer, ...]
     clock: Clock
     watch: Watch | None = None
+    cache: Path | None = None
 
 
 class Session:
@@ -81,7 +92,15 @@ class Session:
         self._handed_out = HandedOut(self._buffers)
         self._silences = Silences()
         self._announcements = Announcements(client)
-        self._stop_listening = house.host.thread.listen(self._announcements.take_engine_status)
+        self._stop_listening = house.host.thread.listen(self._take_engine_status)
+        self._indexing_progress = IndexingProgress(client)
+        self._indexing = ProjectIndexing(
+            cache=house.cache,
+            find_model_folder=self._find_model_folder,
+            take_folders=lambda folders: house.host.thread.take_stored(self._memory_scope, folders),
+            progress=self._indexing_progress,
+        )
+        self._watches_files = False
         self._suggesting = Suggesting(
             buffers=self._buffers,
             completer=house.build_completer(),
@@ -107,6 +126,8 @@ class Session:
         self._shows_progress = bool(window and window.work_done_progress)
         self._unit = convert.choose_unit(params.capabilities)
         self._wants_more = convert.wants_more(params.capabilities)
+        self._indexing.change_folders(added=folders_from_lsp(params))
+        self._watches_files = can_watch_files(params.capabilities)
         try:
             layer = layer_from_editor(params.initialization_options, source="initializationOptions")
             self._take_settings(initial=layer, changed=self._changed_layer)
@@ -119,19 +140,26 @@ class Session:
         self._want_model()
         self._announcements.take_engine_status(self._house.host.thread.status)
         self._announcements.start(shows_progress=self._shows_progress)
+        self._indexing_progress.is_shown = self._shows_progress
+        self._indexing.take_model(self._house.host.thread.model)
+        if self._watches_files:
+            self._client.send_request(types.CLIENT_REGISTER_CAPABILITY, watching_to_lsp())
 
     def end(self) -> None:
         """The client is gone, or about to go. Twice is harmless."""
         self._stop_listening()
         self._suggesting.end()
+        self._indexing.stop()
         self._house.host.thread.forget(self._memory_scope)
 
     def open(self, params: types.DidOpenTextDocumentParams) -> None:
         """A file was opened: what it says may be copied elsewhere, unless it is kept silent."""
         buffer = convert.buffer_from_lsp(params.text_document)
         self._buffers.open(buffer)
+        self._indexing.note_opened(buffer.uri)
         text = try_text(buffer.uri, buffer.text)
-        if text is not None and self._silence(self._buffers.find(buffer.uri)) is None:
+        is_read = self.settings.context.open_files
+        if is_read and text is not None and self._silence(self._buffers.find(buffer.uri)) is None:
             self._house.host.thread.remember(ProjectTexts(scope=self._memory_scope, texts=(text,)))
 
     def change(self, params: types.DidChangeTextDocumentParams) -> None:
@@ -147,7 +175,24 @@ class Session:
         """A file was closed: its requests are nobody's any more."""
         for method in _METHODS:
             self._suggesting.forget(self._owner(method, params.text_document.uri))
-        self._buffers.close(params.text_document.uri)
+        uri = params.text_document.uri
+        self._buffers.close(uri)
+        # What was not saved is gone; what the disk says counts again.
+        for part in ("", LOWER_PART):
+            self._house.host.thread.forget(self._memory_scope, unquote(uri) + part)
+        self._indexing.note_changed([uri])
+
+    def change_files(self, params: types.DidChangeWatchedFilesParams) -> None:
+        """Files of the project were changed by whatever program."""
+        self._indexing.note_changed([change.uri for change in params.changes])
+
+    def change_folders(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
+        """The client's window shows other folders now."""
+        event = params.event
+        self._indexing.change_folders(
+            added=[folder.uri for folder in event.added],
+            removed=[folder.uri for folder in event.removed],
+        )
 
     async def suggest_inline(
         self, params: types.InlineCompletionParams
@@ -231,6 +276,8 @@ class Session:
 
     def _neighbours(self, uri: str) -> tuple[Buffer, ...]:
         """Other open files that the model may copy from."""
+        if not self.settings.context.open_files:
+            return ()
         others = self._buffers.others(uri)[-_MOST_NEIGHBOURS:]
         return tuple(other.buffer for other in others if self._silence(other) is None)
 
@@ -383,6 +430,18 @@ class Session:
         self._initial_layer, self._changed_layer = initial, changed
         set_level(self.settings.server.log_level)
         self._announcements.take_settings(is_enabled=self.settings.completion.enabled, error=None)
+        self._indexing.want(self.settings.context.project)
+
+    def _take_engine_status(self, status: EngineStatus) -> None:
+        self._announcements.take_engine_status(status)
+        if self.started.is_set():
+            self._indexing.take_model(status.model)
+
+    def _find_model_folder(self) -> Path | None:
+        try:
+            return find_model_folder(self.settings.model.name)
+        except FimbleError:
+            return None
 
     def _want_model(self) -> None:
         try:
