@@ -6,6 +6,7 @@ is called; reads the small files first, so that a bad folder is told apart at on
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from fimble_model.shipped import find_model_folder
 if TYPE_CHECKING:
     from fimble_model.text.fim_format import FimFormat
     from fimble_model.text.tokenizer import Tokenizer
+
+_OUR_FAMILY = "fimble"
 
 __all__ = ["LoadProgress", "load"]
 
@@ -117,7 +120,15 @@ def _load_text(folder: Path, values: Mapping[str, object]) -> tuple[Tokenizer, F
         stated_family=stated_family,
         stated_orders=stated_orders,
     )
+    if stated_family == _OUR_FAMILY and not _states_files(values):
+        fim_format = dataclasses.replace(fim_format, files=None)
     return tokenizer, fim_format
+
+
+def _states_files(values: Mapping[str, object]) -> bool:
+    """Whether a model of ours says that it was trained with other files in its prompt."""
+    statement = values.get("fimble")
+    return isinstance(statement, Mapping) and statement.get("repository_context") is True
 
 
 def _read_statement(values: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:

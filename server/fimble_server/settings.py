@@ -171,6 +171,10 @@ class ContextSettings:
             "`.gitignore` or `.fimbleignore` names, nor from files of secrets."
         ),
     )
+    pieces: bool = _dial(
+        True,
+        Dial(doc="Show pieces of the project to a model that was trained to be shown such."),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

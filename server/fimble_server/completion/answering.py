@@ -40,7 +40,13 @@ def answer_of(
     page, plan = stream.page, stream.plan
     drafts = process(generation.finishes, page, plan, without)
     tokens = _count_tokens(generation.finishes)
-    piece = ContextPiece(source="buffer", path=stream.snapshot.path, n_tokens=tokens.prompt)
+    shown = () if stream.surrounded is None else stream.surrounded.pieces
+    others = tuple(
+        ContextPiece(source=piece.source, path=piece.path, n_tokens=n_tokens)
+        for piece, n_tokens in shown
+    )
+    n_own_tokens = max(0, tokens.prompt - sum(piece.n_tokens for piece in others))
+    own = ContextPiece(source="buffer", path=stream.snapshot.path, n_tokens=n_own_tokens)
     return Answer(
         plan=plan,
         suggestions=tuple(_suggestion_of(draft, page, new_id()) for draft in drafts.shown),
@@ -49,7 +55,7 @@ def answer_of(
         tokens=tokens,
         timing=_time_of(generation.finishes),
         model=generation.model,
-        context=(piece,),
+        context=(own, *others),
         steps=drafts.notes,
     )
 

@@ -39,6 +39,7 @@ from fimble_server.completion.reuse import remember
 from fimble_server.completion.signals import gather_signals
 from fimble_server.completion.snapshot import Snapshot
 from fimble_server.completion.stream import Stream
+from fimble_server.completion.surrounding import Surrounded
 from fimble_server.document.languages import language_for_id
 from fimble_server.document.syntax import inspect, parse
 
@@ -173,7 +174,17 @@ class Completer:
             stream.texts = texts
             owner.tell()
 
-        job = job_for(snapshot, page, plan, owner.desk, is_ahead=is_ahead)
+        def take_surrounded(surrounded: Surrounded | None) -> None:
+            stream.surrounded = surrounded
+
+        job = job_for(
+            snapshot,
+            page,
+            plan,
+            owner.desk,
+            is_ahead=is_ahead,
+            on_surrounded=take_surrounded,
+        )
         job = dataclasses.replace(job, on_progress=take_progress)
         task = asyncio.get_running_loop().create_task(self._port.generate(job))
         stream.task = task

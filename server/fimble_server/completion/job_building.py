@@ -5,7 +5,8 @@ Owns an owner's last layout, and what a job that is ahead must not leave behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import ModelInfo, Request, TextCodec
 from fimble_server.completion.engine_port import Job
@@ -19,8 +20,13 @@ from fimble_server.completion.prompt import (
     plan_budget,
 )
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.completion.surrounding import Surrounded, SurroundingsDesk
 
 __all__ = ["PromptDesk", "job_for"]
+
+
+# Called where the engine runs, before the job's rows are.
+OnSurrounded = Callable[[Surrounded | None], None]
 
 
 @dataclass(slots=True)
@@ -28,17 +34,29 @@ class PromptDesk:
     """The last layout of one owner. Read and written where the engine runs, and only there."""
 
     layout: PromptLayout | None = None
+    surroundings: SurroundingsDesk = field(default_factory=SurroundingsDesk)
 
 
-def job_for(snapshot: Snapshot, page: Page, plan: Plan, desk: PromptDesk, *, is_ahead: bool) -> Job:
+def job_for(
+    snapshot: Snapshot,
+    page: Page,
+    plan: Plan,
+    desk: PromptDesk,
+    *,
+    is_ahead: bool,
+    on_surrounded: OnSurrounded | None = None,
+) -> Job:
     """What is ahead leaves no trace: neither its text in the memory nor its window on the desk."""
     texts = gather_texts(snapshot, page)
 
     def build(codec: TextCodec, model: ModelInfo) -> tuple[Request, ...]:
         budget = plan_budget(model, plan)
-        laid_out = lay_out(page, desk.layout, budget, codec)
+        surrounded = desk.surroundings.choose(snapshot, page, codec, budget.n_surrounding_tokens)
+        laid_out = lay_out(page, desk.layout, budget, codec, surrounded)
         if not is_ahead:
             desk.layout = laid_out.layout
+        if on_surrounded is not None:
+            on_surrounded(surrounded)
         if texts is None:
             return build_requests(laid_out, plan, budget)
         return build_requests(

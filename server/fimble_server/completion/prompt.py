@@ -15,6 +15,7 @@ suffix as it is: a change there costs the cache, but the model never sees a wron
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import (
@@ -30,6 +31,7 @@ from fimble_server.completion.looping import StopInLoop
 from fimble_server.completion.overlap import is_only_closers
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
+from fimble_server.completion.surrounding import Surrounded
 
 __all__ = [
     "LaidOut",
@@ -45,6 +47,9 @@ _MAX_CONTEXT_TOKENS_CPU = 1_024  # guessed; measure
 _MAX_CONTEXT_TOKENS_GPU = 4_096  # guessed; measure
 # A longer stretch than this many characters a token is not looked at.
 _MOST_CHARS_PER_TOKEN = 8
+# What other files may take, out of the prefix's share. The samples of our models give them up to
+# 45 % of a window. Guessed; measure with a model that was trained so.
+_SURROUNDING_SHARE = 0.3
 _REFILL_SHARE = 0.8
 _LEAST_SHARE = 0.4
 _N_CONTROL_TOKENS = 8
@@ -58,6 +63,7 @@ class PromptBudget:
     n_prefix_tokens: int
     n_suffix_tokens: int
     n_new_tokens: int
+    n_surrounding_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,27 +103,46 @@ def plan_budget(model: ModelInfo, plan: Plan) -> PromptBudget:
         n_prefix_tokens=max(1, n_context - n_reserved - n_suffix - _N_CONTROL_TOKENS),
         n_suffix_tokens=n_suffix,
         n_new_tokens=max(1, min(plan.max_new_tokens, n_reserved)),
+        n_surrounding_tokens=round(_SURROUNDING_SHARE * n_context),
     )
 
 
 def lay_out(
-    page: Page, last: PromptLayout | None, budget: PromptBudget, codec: TextCodec
+    page: Page,
+    last: PromptLayout | None,
+    budget: PromptBudget,
+    codec: TextCodec,
+    surrounded: Surrounded | None = None,
 ) -> LaidOut:
-    """The prompt for a page, as much like the last one as is true to the text."""
+    """The prompt for a page, as much like the last one as is true to the text.
+
+    What the surroundings take is taken from the prefix.
+    """
+    surroundings, n_surrounding_tokens = None, 0
+    if surrounded is not None:
+        surroundings, n_surrounding_tokens = surrounded.surroundings, surrounded.n_tokens
+        n_left = max(1, budget.n_prefix_tokens - n_surrounding_tokens)
+        budget = dataclasses.replace(budget, n_prefix_tokens=n_left)
     suffix, n_suffix_tokens = _choose_suffix(page, last, budget, codec)
-    n_most_tokens = budget.n_prefix_tokens + n_suffix_tokens + _N_CONTROL_TOKENS
+    n_others = n_suffix_tokens + n_surrounding_tokens
+    n_most_tokens = budget.n_prefix_tokens + n_others + _N_CONTROL_TOKENS
+
+    def encode(start: int) -> Prompt:
+        prefix = page.text[start : page.cursor]
+        return codec.encode_fim(prefix=prefix, suffix=suffix, surroundings=surroundings)
+
     start = None if last is None else _find_start(page, last, budget)
     prompt = None
     if start is not None:
-        prompt = codec.encode_fim(prefix=page.text[start : page.cursor], suffix=suffix)
-        n_prefix_tokens = _n_tokens(prompt, codec) - n_suffix_tokens
+        prompt = encode(start)
+        n_prefix_tokens = _n_tokens(prompt, codec) - n_others
         is_thin = start > 0 and n_prefix_tokens < _LEAST_SHARE * budget.n_prefix_tokens
         if is_thin or _n_tokens(prompt, codec) > n_most_tokens:
             prompt = None
     n_wanted_tokens = round(_REFILL_SHARE * budget.n_prefix_tokens)
     while prompt is None or start is None or _n_tokens(prompt, codec) > n_most_tokens:
         start = _choose_start(page, n_wanted_tokens, codec)
-        prompt = codec.encode_fim(prefix=page.text[start : page.cursor], suffix=suffix)
+        prompt = encode(start)
         if n_wanted_tokens == 0:
             break
         # Text cut at a token's border may take a token more than it did: ask for fewer.

@@ -14,13 +14,15 @@ from fimble_server.completion.overlap import CLOSERS
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.completion.surrounding import Surrounded
 
 __all__ = ["Stream", "agrees", "find_typed"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Stream:
-    """One job for one page. `texts` are its rows' so far; `answer` is there once it has ended.
+    """One job for one page. `texts` are its rows' so far; `answer` is there once it has ended;
+    `surrounded` is what the prompt showed besides the page.
 
     `is_ahead` where nobody asked for its page yet. `error` is why it has no answer; where it has
     ended with neither, a newer job replaced it.
@@ -34,6 +36,7 @@ class Stream:
     task: asyncio.Task[object] | None = None
     has_ended: bool = False
     finishes: tuple[Finish, ...] = field(default=(), repr=False)
+    surrounded: Surrounded | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
     error: BaseException | None = None
 

@@ -14,6 +14,8 @@ from urllib.request import url2pathname
 
 from fimble_model.engine.memories import pays_for
 from fimble_model.engine.protocol import ModelInfo
+from fimble_server.completion.snapshot import ProjectPlace
+from fimble_server.context.indexing import places_for
 from fimble_server.lsp.index_process import IndexNews, IndexProcess
 from fimble_server.lsp.indexing_progress import IndexingProgress
 
@@ -49,6 +51,20 @@ class ProjectIndexing:
     def roots(self) -> tuple[Path, ...]:
         """The folders, the first named first."""
         return tuple(self._processes)
+
+    def place_of(self, uri: str) -> ProjectPlace | None:
+        """Where a file stands in its project; None where it is in none that is indexed."""
+        path = try_path(uri)
+        if path is None or self._cache is None or not self._is_wanted:
+            return None
+        for root in self._processes:
+            if path.is_relative_to(root):
+                return ProjectPlace(
+                    name=root.name,
+                    path=path.relative_to(root).as_posix(),
+                    index=places_for(self._cache, root).chunks,
+                )
+        return None
 
     def want(self, is_wanted: bool) -> None:
         """The setting: whether there is to be an index at all."""

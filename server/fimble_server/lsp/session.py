@@ -271,6 +271,7 @@ class Session:
             path=unquote(opened.buffer.uri.partition("://")[2]),
             neighbours=self._neighbours(uri),
             memory_scope=self._memory_scope,
+            project=self._indexing.place_of(uri) if self.settings.context.pieces else None,
             client=str(self._number),
         )
 
