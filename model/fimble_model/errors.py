@@ -4,7 +4,7 @@ A message always says what was expected, what was found, and what to do. It neve
 text from the user's buffers. Our own mistakes are assertions, not members of this tree.
 """
 
-__all__ = ["CheckpointError", "DeviceError", "FimbleError", "RequestError"]
+__all__ = ["CheckpointError", "DeviceError", "FimbleError", "HubError", "RequestError"]
 
 
 class FimbleError(Exception):
@@ -27,6 +27,10 @@ class CheckpointError(FimbleError):
 
 class DeviceError(FimbleError):
     """A device, dtype or thread count that this machine does not have."""
+
+
+class HubError(FimbleError):
+    """A model that could not be fetched."""
 
 
 class RequestError(FimbleError):
