@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from fimble_model.engine.protocol import Clock, Engine, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.errors import CheckpointError
-from fimble_model.shipped import find_model_folder
+from fimble_model.finding import FoundModel, find_model
+from fimble_model.store.hub import PullProgress
 
 if TYPE_CHECKING:
     from fimble_model.text.fim_format import FimFormat
@@ -46,18 +47,20 @@ def load(
     clock: Clock | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Engine:
-    """An engine over a shipped model's name or a checkpoint's folder, warm for its first key.
+    """An engine over a shipped model, a folder or a hub's model, warm for the first key.
 
     `cache_bytes` bounds the keys and values that it keeps; None takes the engine's default.
     Without `speculates` each token takes a pass of its own: for measuring.
     Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
-    `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks.
+    `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks,
+    `HubError` where a hub's model is not here and cannot be fetched.
     """
     report = on_progress or (lambda progress: None)
-    folder = find_model_folder(name_or_dir)
+    found = find_model(name_or_dir, _reporter_of_pulls(report))
+    folder = found.folder
     report(LoadProgress(message="reading the tokenizer", done=0.0))
     values = _read_config(folder)
-    tokenizer, fim_format = _load_text(folder, values)
+    tokenizer, fim_format = _load_text(found, values)
     report(LoadProgress(message="starting torch", done=0.1))
     from fimble_model.network.device import choose_placement
     from fimble_model.network.weights import load_network
@@ -67,7 +70,7 @@ def load(
     from fimble_model.assembly import DEFAULT_CACHE_BYTES, assemble_engine
 
     engine = assemble_engine(
-        name=folder.name,
+        name=found.name,
         transformer=transformer,
         placement=placement,
         tokenizer=tokenizer,
@@ -80,6 +83,17 @@ def load(
     _warm_up(engine)
     report(LoadProgress(message="ready", done=1.0))
     return engine
+
+
+def _reporter_of_pulls(report: Callable[[LoadProgress], None]) -> Callable[[PullProgress], None]:
+    """Fetching has a bar of its own: loading begins anew after it."""
+
+    def report_bytes(progress: PullProgress) -> None:
+        n_total = max(progress.n_total_bytes, 1)
+        message = f"fetching {progress.file} ({n_total / 2**30:.2f} GiB in all)"
+        report(LoadProgress(message=message, done=progress.n_bytes / n_total))
+
+    return report_bytes
 
 
 def _reporter_of_weights(report: Callable[[LoadProgress], None]) -> Callable[[float], None]:
@@ -108,15 +122,16 @@ def _read_config(folder: Path) -> Mapping[str, object]:
     return values
 
 
-def _load_text(folder: Path, values: Mapping[str, object]) -> tuple[Tokenizer, FimFormat]:
+def _load_text(found: FoundModel, values: Mapping[str, object]) -> tuple[Tokenizer, FimFormat]:
     from fimble_model.text.fim_matching import find_fim_format
     from fimble_model.text.tokenizer import load_tokenizer
 
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(found.folder)
     stated_family, stated_orders = _read_statement(values)
     fim_format = find_fim_format(
         model_type=str(values.get("model_type")),
         control_strings=tokenizer.control_ids.keys(),
+        repository=found.repository,
         stated_family=stated_family,
         stated_orders=stated_orders,
     )

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from fimble_server import __version__
+from fimble_server.cli_models import models_app
 from fimble_server.errors import FimbleError
 from fimble_server.settings_layers import (
     SettingsLayer,
@@ -34,6 +35,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(models_app, name="models")
 
 _PICTURE_COLUMNS = 88
 _MODEL_HELP = "A model's name or folder; see `fimble models`."
@@ -176,13 +179,3 @@ def check(
     if as_json:
         console.print_json(json.dumps({"ok": all_ok, "findings": entries}))
     raise typer.Exit(0 if all_ok else 1)
-
-
-@app.command()
-def models(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """List the models that ship with Fimble."""
-    from fimble_server.commandline.models import list_models
-
-    list_models(Console(), as_json=as_json)

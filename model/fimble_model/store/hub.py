@@ -190,7 +190,7 @@ def pull(
                 file.name,
                 revision=remote.revision,
                 cache_dir=cache,
-                endpoint=endpoint,
+                endpoint=endpoint or constants.ENDPOINT,
                 tqdm_class=_counter(tell),
             )
         _check(Path(path), file)
