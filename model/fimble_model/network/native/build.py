@@ -7,6 +7,7 @@ nothing of Fimble, for the installer runs it before Fimble is there.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
@@ -18,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["LIBRARY_PATH", "BuildError", "build", "main"]
+__all__ = ["LIBRARY_PATH", "BuildError", "build", "digest_sources", "main"]
 
 FOLDER = Path(__file__).parent
 LIBRARY_PATH = FOLDER / "libfimble_kernels.so"
@@ -67,9 +68,20 @@ def build(target: Path = LIBRARY_PATH, extra_flags: Sequence[str] = ()) -> Path:
     return target
 
 
+def digest_sources() -> str:
+    """A digest of all sources: a library that was built of others must not be loaded.
+
+    What a structure means can change while its size stays.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((*FOLDER.glob("*.c"), *FOLDER.glob("*.h"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _units() -> tuple[_Unit, ...]:
     units = [
-        _Unit("network.c"),
+        _Unit("network.c", (f'-DFIMBLE_SOURCES="{digest_sources()}"',)),
         _Unit("threads.c"),
         _Unit("kernels.c", ("-DKERNELS=generic",)),
     ]

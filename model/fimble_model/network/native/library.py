@@ -12,7 +12,7 @@ import logging
 from ctypes import POINTER, Structure, c_float, c_int32, c_void_p
 from typing import Any
 
-from fimble_model.network.native.build import LIBRARY_PATH
+from fimble_model.network.native.build import LIBRARY_PATH, digest_sources
 
 __all__ = [
     "PAGE_SLOTS",
@@ -114,6 +114,9 @@ def load_library() -> Any | None:
     except (OSError, AttributeError) as error:
         log.warning("the native kernels do not load (%s); build them again", error)
         return None
+    if not _is_of_these_sources(library):
+        log.warning("the native kernels are of another version; build them again")
+        return None
     structs = (LinearStruct, LayerStruct, NetworkStruct, PassStruct)
     sizes = [library.fimble_size_of(index) for index in range(len(structs))]
     if sizes != [ctypes.sizeof(struct) for struct in structs]:
@@ -129,6 +132,15 @@ def load_library() -> Any | None:
     library.fimble_kernels_name.restype = ctypes.c_char_p
     library.fimble_use_kernels.argtypes = (ctypes.c_char_p,)
     return library
+
+
+def _is_of_these_sources(library: Any) -> bool:
+    try:
+        library.fimble_sources.restype = ctypes.c_char_p
+        built_of = library.fimble_sources().decode()
+    except AttributeError:
+        return False
+    return built_of == digest_sources()
 
 
 def kernels_name() -> str | None:

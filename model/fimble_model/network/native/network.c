@@ -63,6 +63,8 @@ int32_t fimble_use_kernels(const char *name) {
     return 0;
 }
 
+const char *fimble_sources(void) { return FIMBLE_SOURCES; }
+
 int32_t fimble_set_threads(int32_t n_threads) { return set_threads(n_threads); }
 
 int32_t fimble_size_of(int32_t which) {

@@ -62,6 +62,9 @@ API const char *fimble_kernels_name(void);
 /* Use kernels by their name; 0 where this CPU cannot. For tests and measurements. */
 API int32_t fimble_use_kernels(const char *name);
 
+/* Of which sources the library was built: see build.py. */
+API const char *fimble_sources(void);
+
 /* What the caller's mirror of these structures must agree with. */
 API int32_t fimble_size_of(int32_t which);
 
