@@ -140,7 +140,7 @@ def _is_of_these_sources(library: Any) -> bool:
         built_of = library.fimble_sources().decode()
     except AttributeError:
         return False
-    return built_of == digest_sources()
+    return bool(built_of == digest_sources())
 
 
 def kernels_name() -> str | None:
