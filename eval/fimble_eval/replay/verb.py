@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from fimble_eval.replay.written_before import WrittenBefore
 from fimble_model.engine.protocol import Engine
 from fimble_server.completion.plan import Limits
 
-__all__ = ["replay_folder"]
+__all__ = ["course_to_json", "replay_folder"]
 
 
 def replay_folder(
@@ -129,7 +130,7 @@ def _report(
         "model": model,
         "packages": sorted({typed.place.file.package for typed in runs["all"]}),
         "n_files_to_choose_from": len(sources),
-        "course": _course_to_json(course),
+        "course": course_to_json(course),
         "steps_acted": dict(count_steps(runs["all"]).most_common()),
         "figures": {name: dataclasses.asdict(figures) for name, figures in overall.items()},
         "by_mode": {name: dataclasses.asdict(figures) for name, figures in modes.items()},
@@ -141,9 +142,18 @@ def _report(
     Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)
 
 
-def _course_to_json(course: Course) -> dict[str, object]:
-    stated = dataclasses.asdict(course)
-    return {**stated, "policy": course.policy.value, "without": sorted(course.without)}
+def course_to_json(course: Course) -> dict[str, object]:
+    """What was typed and how, with the limits' own choices by their values."""
+    stated: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(course), default=_plain))
+    return stated
+
+
+def _plain(value: object) -> object:
+    """A choice as its value, a set as a sorted list."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    assert isinstance(value, frozenset), "a course holds choices, sets and what JSON knows"
+    return sorted(value)
 
 
 def _write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from fimble_eval.replay.report import to_csv, to_markdown
 from fimble_eval.replay.screen import Screen
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
+from fimble_eval.replay.verb import course_to_json
 from fimble_eval.replay.written_before import WrittenBefore
 from fimble_server.completion.answer import Suggestion
 from fimble_server.completion.cutting import CUTS
@@ -202,3 +204,10 @@ def test_tables_and_pictures_hold_each_part(tmp_path: Path) -> None:
     assert (tmp_path / "ablation.png").stat().st_size > 1_000
     assert to_csv(rows).splitlines()[1].startswith("all,")
     assert to_markdown(rows).splitlines()[2].startswith("| all | ")
+
+
+def test_a_course_can_be_written_down() -> None:
+    """With every dial that limits may have."""
+    stated = course_to_json(Course(without=frozenset({"reuse", "ahead"})))
+    assert json.loads(json.dumps(stated))["without"] == ["ahead", "reuse"]
+    assert stated["policy"] == "line"
