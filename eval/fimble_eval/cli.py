@@ -128,5 +128,32 @@ app.command("random-model")(write_random)
 app.command("decisions")(time_decisions)
 
 
+@app.command(name="context-speed")
+def context_speed(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A project; by default Python's own library.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
+    files: Annotated[int, typer.Option(min=1, help="Source files to copy and index.")] = 2_000,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
+) -> None:
+    """Measure what the project's index costs: building, asking, following an edit."""
+    import sysconfig
+
+    import fimble_model
+    from fimble_eval.context_speed import measure_context_speed
+    from fimble_eval.machine import describe_machine
+
+    root = folder or Path(sysconfig.get_paths()["stdlib"])
+    name = model or fimble_model.default_model_name()
+    speed = measure_context_speed(root, model=name, n_files=files)
+    result = {**dataclasses.asdict(speed), **dataclasses.asdict(describe_machine())}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / f"context-speed-{result['date']}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    _print_line(result)
+
+
 def _print_line(result: dict[str, object]) -> None:
     Console(soft_wrap=True, highlight=False).print(json.dumps(result), markup=False)

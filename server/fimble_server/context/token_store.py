@@ -22,8 +22,8 @@ from fimble_model.engine.protocol import TokenId
 __all__ = ["TokenStore", "key_of"]
 
 _VERSION = 1
-# Sorting more tokens than this at once takes more than a hundred MiB.
-_MOST_SEGMENT_TOKENS = 2_500_000
+# Sorting more tokens than this at once takes more than some 70 MiB.
+_MOST_SEGMENT_TOKENS = 1_500_000
 # A lookup goes through each of them.
 _MOST_FOLDERS = 8
 _ANY_ID = 1 << 31

@@ -1,0 +1,143 @@
+"""What the project's index costs: to build, to keep, to ask, and until it has seen an edit.
+
+Owns that one measurement. Runs the product's own index over a folder, in this process; wall and
+processor time are told apart, for the index's process gives way to everything else.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fimble_model.engine.memory import ProjectMemory
+from fimble_model.engine.memory_files import load_segments
+from fimble_model.errors import FimbleError
+from fimble_model.shipped import find_model_folder
+from fimble_model.text.tokenizer import load_tokenizer
+from fimble_server.context.choosing import names_near, text_near
+from fimble_server.context.index_store import IndexReader
+from fimble_server.context.indexing import open_index, places_for
+from fimble_server.context.project_files import read_text, walk_project
+
+__all__ = ["ContextSpeed", "measure_context_speed"]
+
+_N_LOOKUPS, _N_EDITS = 300, 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSpeed:
+    """Times of one core. `lookup_*` is for chunks and definitions, `find_*` for the memory."""
+
+    n_files: int
+    n_chars: int
+    build_s: float
+    build_cpu_s: float
+    peak_mib: float
+    disk_mib: float
+    memory_mib: float
+    restart_s: float
+    lookup_p50_ms: float
+    lookup_p95_ms: float
+    find_p50_us: float
+    find_p95_us: float
+    edit_p50_s: float
+    edit_max_s: float
+
+
+def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpeed:
+    """Index a copy of at most `n_files` source files of a folder, ask it, and edit it.
+
+    Raises `FimbleError` where there are none.
+    """
+    model_folder = find_model_folder(model)
+    with tempfile.TemporaryDirectory() as name:
+        project, cache = Path(name) / "project", Path(name) / "cache"
+        texts = _copy(root, project, n_files)
+        if not texts:
+            raise FimbleError(
+                expected="a folder with source files", found=str(root), to_do="Name another."
+            )
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
+        index = open_index(project, cache, model_folder)
+        for _ in index.update_all():
+            pass
+        build_s, build_cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        index.close()
+        started_s = time.perf_counter()
+        index = open_index(project, cache, model_folder)
+        for _ in index.update_all():
+            pass
+        restart_s = time.perf_counter() - started_s
+        assert index.tokens is not None, "a model was named"
+        tokenizer = load_tokenizer(model_folder)
+        memory = ProjectMemory(lambda text: tokenizer.encode_words_inside(text).token_ids)
+        memory.take_stored(load_segments(index.tokens.folders, tokenizer.n_ids))
+        rng = random.Random(0)
+        lookups_ms = _time_lookups(IndexReader(places_for(cache, project).chunks), texts, rng)
+        view = memory.view()
+        finds_us: list[float] = []
+        for _ in range(_N_LOOKUPS):
+            text = rng.choice(texts)
+            start = rng.randrange(max(1, len(text) - 100))
+            token_ids = tokenizer.encode_words_inside(text[start : start + 100]).token_ids
+            started_s = time.thread_time()
+            view.find(token_ids)
+            finds_us.append((time.thread_time() - started_s) * 1e6)
+        edits_s: list[float] = []
+        for file in rng.sample(list(walk_project(project)), min(_N_EDITS, len(texts))):
+            path = project / file.path
+            path.write_text((read_text(path) or "") + "\nedited_for_measuring = 1\n", "utf-8")
+            started_s = time.perf_counter()
+            for _ in index.update([path]):
+                pass
+            edits_s.append(time.perf_counter() - started_s)
+        disk_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+        return ContextSpeed(
+            n_files=len(texts),
+            n_chars=sum(map(len, texts)),
+            build_s=round(build_s, 1),
+            build_cpu_s=round(build_cpu_s, 1),
+            peak_mib=round(peak_mib, 1),
+            disk_mib=round(disk_bytes / 2**20, 1),
+            memory_mib=round(memory.n_bytes / 2**20, 1),
+            restart_s=round(restart_s, 2),
+            lookup_p50_ms=round(float(np.percentile(lookups_ms, 50)), 2),
+            lookup_p95_ms=round(float(np.percentile(lookups_ms, 95)), 2),
+            find_p50_us=round(float(np.percentile(finds_us, 50)), 1),
+            find_p95_us=round(float(np.percentile(finds_us, 95)), 1),
+            edit_p50_s=round(float(np.percentile(edits_s, 50)), 3),
+            edit_max_s=round(max(edits_s), 3),
+        )
+
+
+def _copy(root: Path, project: Path, n_files: int) -> list[str]:
+    """The first source files of a folder, copied; their texts."""
+    texts: list[str] = []
+    for file in walk_project(root, n_files):
+        text = read_text(root / file.path)
+        if text is not None:
+            path = project / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            texts.append(text)
+    return texts
+
+
+def _time_lookups(reader: IndexReader, texts: list[str], rng: random.Random) -> list[float]:
+    """Milliseconds of this thread's processor time for what one line's request asks."""
+    times_ms: list[float] = []
+    for _ in range(_N_LOOKUPS):
+        text = rng.choice(texts)
+        cursor = rng.randrange(len(text) + 1)
+        started_s = time.thread_time()
+        reader.find_chunks(text_near(text, cursor), most=12)
+        reader.find_definitions(names_near(text, cursor), most=6)
+        times_ms.append((time.thread_time() - started_s) * 1e3)
+    return times_ms
