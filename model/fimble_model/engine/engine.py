@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.drafting_trial import DraftingTrial
 from fimble_model.engine.drawing import Drawing, Drawn
 from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.kv_cache import KvCache, KvRow
@@ -87,6 +88,7 @@ class NativeEngine:
         self._cancelled: set[RequestId] = set()
         self._memories = memories
         self._speculation = speculation
+        self._trial = DraftingTrial()
         self._drawing = Drawing(codec, cache.layout.device)
         slot_bytes = cache.layout.bytes_per_token
         cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
@@ -317,9 +319,13 @@ class NativeEngine:
         n_most = min(row.n_most_drafts, self._cache.max_row_tokens - len(row.known_ids))
         if self._speculation is None or n_most < 1:
             return 0
-        started_ms = self._clock.now_ms()
+        if row.drafter is None and row.request.speculates is None:
+            row.can_draft = self._trial.should_draft()
+            if not row.can_draft:
+                return 0
         try:
-            drafter = row.drafter_of(self._speculation)
+            drafter = row.drafter_of(self._speculation, self._passes.costs.n_most_indexed)
+            started_ms = self._clock.now_ms()
             row.drafts = drafter.propose(n_most, least_probability)[:n_most]
             self._passes.costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
@@ -378,7 +384,10 @@ class NativeEngine:
         self._scheduler.remove(request_id)
         if row.kv is not None:
             (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
-        return row.finish(reason, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        n_later, has_drafted = len(row.middle.tokens) - 1, row.drafter is not None
+        self._trial.note(has_drafted=has_drafted, n_tokens=n_later, ms=row.times.spans(now_ms)[2])
+        return row.finish(reason, now_ms)
 
 
 def _log_fault(message: str, row: Row, error: Exception) -> None:

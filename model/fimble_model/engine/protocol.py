@@ -123,6 +123,8 @@ class Request:
     (the candidates of a request) go in the order they were added. "" is nobody in particular.
     `deadline_ms` is a moment on the engine's clock: a row that is not done by then ends as
     DEADLINE with what it has. None is never.
+    `speculates` False has each token take a pass, True drafts whether it pays or not; the tokens
+    are the same. None leaves it to the engine.
     `memory_key` is the document that the row is in: what stands in it, and beside it, weighs more.
     """
 
@@ -137,6 +139,7 @@ class Request:
     owner: str = ""
     deadline_ms: float | None = None
     memory_key: str | None = None
+    speculates: bool | None = None
 
     def __post_init__(self) -> None:
         """Raise `RequestError` for a request that could never give an answer."""

@@ -64,7 +64,7 @@ class Row:
         self.memory: MemoryView | None = None
         self.drafter: DrafterPort | None = None
         self.drafts: list[TokenId] = []
-        self.can_draft = True
+        self.can_draft = request.speculates is not False
         self._found: dict[tuple[TokenId, ...], Matches | None] = {}
         chain = plan.chain if plan else ()
         self.known_ids: list[TokenId] = [*request.prompt.token_ids, *chain]
@@ -146,7 +146,7 @@ class Row:
             self._found[key] = self.memory.find(key)
         return self._found[key]
 
-    def drafter_of(self, speculation: SpeculationPort) -> DrafterPort:
+    def drafter_of(self, speculation: SpeculationPort, n_most_new: int) -> DrafterPort:
         """The row's drafter, which has read all that is known of the middle."""
         if self.drafter is None:
             request = self.request
@@ -156,6 +156,7 @@ class Row:
                 owner=request.owner,
                 context_ids=request.prompt.context_ids,
                 find=self.find_in_memory if self.memory is not None else None,
+                n_most_new=n_most_new,
             )
             for token_id in self.known_ids[len(request.prompt.token_ids) :]:
                 self.drafter.read(token_id)

@@ -77,8 +77,12 @@ class SpeculationPort(Protocol):
         owner: str,
         context_ids: Sequence[TokenId],
         find: FindMatches | None,
+        n_most_new: int,
     ) -> DrafterPort:
-        """A row's own drafter. `context_ids` are the last tokens before the cursor."""
+        """A row's own drafter. `context_ids` are the last tokens before the cursor.
+
+        No more than `n_most_new` tokens of the prompt are indexed for it.
+        """
         ...
 
 
@@ -103,20 +107,23 @@ class Speculation:
         owner: str,
         context_ids: Sequence[TokenId],
         find: FindMatches | None,
+        n_most_new: int,
     ) -> DrafterPort:
         """A row's own drafter. `context_ids` are the last tokens before the cursor.
 
         While its owner types on, the prompt grows at the end, and only that is indexed anew.
+        After a jump the index catches up over the next rows, at `n_most_new` tokens each; until
+        then the prompt is no source.
         """
         key = (client, owner)
         automaton = self._automata.pop(key, None) if owner else None
         automaton = automaton or SuffixAutomaton()
-        automaton.become(_ending_at_cursor(prompt_ids, context_ids))
+        is_whole = automaton.become(_ending_at_cursor(prompt_ids, context_ids), n_most_new)
         if owner:
             self._automata[key] = automaton
             if len(self._automata) > _MOST_PROMPTS:
                 self._automata.popitem(last=False)
-        return _Drafter(self, automaton, context_ids, find)
+        return _Drafter(self, automaton if is_whole else SuffixAutomaton(), context_ids, find)
 
     def habit_after(self, token_ids: Sequence[TokenId]) -> tuple[TokenId, int] | None:
         """What the model last wrote after the same few tokens, and after how many of them."""

@@ -46,8 +46,13 @@ class SuffixAutomaton:
     """
 
     def __init__(self) -> None:
-        self.token_ids: list[TokenId] = []
         self.version = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        """Hold nothing: to start anew is quicker than to take most of a text back."""
+        self.version += 1
+        self.token_ids: list[TokenId] = []
         self._edges: list[dict[TokenId, int]] = [{}]
         self._links: list[int] = [_ROOT]
         self._lengths: list[int] = [0]
@@ -55,12 +60,21 @@ class SuffixAutomaton:
         self._last = _ROOT
         self._changes: list[_Change] = []
 
-    def become(self, token_ids: Sequence[TokenId]) -> None:
-        """Hold exactly these tokens, at the cost of those that differ at the end."""
+    def become(self, token_ids: Sequence[TokenId], n_most_new: int | None = None) -> bool:
+        """Hold exactly these tokens, at the cost of those that differ at the end.
+
+        With `n_most_new` no more are added in one call; False where some are still missing.
+        """
         wanted = list(token_ids)
-        self.truncate(n_common_tokens(self.token_ids, wanted))
-        for token_id in wanted[len(self.token_ids) :]:
+        n_common = n_common_tokens(self.token_ids, wanted)
+        if 2 * n_common < len(self.token_ids):
+            self._clear()
+        self.truncate(n_common)
+        n_held = len(self.token_ids)
+        end = len(wanted) if n_most_new is None else n_held + n_most_new
+        for token_id in wanted[n_held:end]:
             self.append(token_id)
+        return len(self.token_ids) == len(wanted)
 
     def append(self, token_id: TokenId) -> None:
         """Add a token at the end."""

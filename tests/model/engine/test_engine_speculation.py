@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -56,6 +56,7 @@ class _Scripted:
         owner: str,
         context_ids: Sequence[TokenId],
         find: FindMatches | None,
+        n_most_new: int,
     ) -> _ScriptedDrafter:
         return _ScriptedDrafter(self)
 
@@ -99,7 +100,7 @@ def _request(
         prefix=TRAINING_TEXT[max(n_chars - 250, 0) : n_chars],
         suffix=TRAINING_TEXT[n_chars : n_chars + 60],
     )
-    return build_request(
+    request = build_request(
         name,
         prompt,
         sampling=sampling,
@@ -107,6 +108,7 @@ def _request(
         memory_scope="mine" if has_memory else None,
         stop=StopAfterLines(n_lines) if n_lines else None,
     )
+    return replace(request, speculates=True)
 
 
 def _assert_equal(found: Finish, plain: Finish) -> None:

@@ -70,6 +70,17 @@ def test_taking_tokens_back_leaves_what_building_anew_gives(texts: list[list[Tok
         assert (automaton._lengths, automaton._ends) == (fresh._lengths, fresh._ends)
 
 
+@given(few_ids, st.integers(1, 7))
+def test_an_index_that_may_grow_by_a_few_tokens_only_is_whole_in_the_end(
+    text: list[TokenId], n_most_new: int
+) -> None:
+    automaton, n_calls = SuffixAutomaton(), 1
+    while not automaton.become(text, n_most_new):
+        n_calls += 1
+    assert automaton.token_ids == text
+    assert n_calls == max(1, -(-len(text) // n_most_new))
+
+
 def test_only_taking_back_makes_trails_useless() -> None:
     automaton = _built([TokenId(1), TokenId(2), TokenId(1)])
     version = automaton.version
