@@ -94,7 +94,7 @@ def why_unavailable() -> str | None:
     """What this system lacks for a sandbox, or None where it has one. Tried once."""
     if sys.platform != "linux":
         return f"{sys.platform}, where there are no namespaces"
-    probe = Program(files={}, steps=(("/bin/true",),))
+    probe = Program(files={}, steps=((str(_PYTHON), "-I", "-c", "pass"),))
     try:
         outcome = run(probe, Limits())
     except SandboxError as error:
