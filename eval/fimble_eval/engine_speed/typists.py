@@ -132,27 +132,36 @@ class _Log:
 
 async def type_all(served: Served, n_typists: int, duration_s: float) -> Crowd:
     """Have so many people type on a server for a while, each in a file of their own."""
-    before = await served.scrape()
-    started_s = time.perf_counter()
-    paths = own_sources(n_typists)
-    logs = await asyncio.gather(
+    paths, ready = own_sources(n_typists), asyncio.Barrier(n_typists + 1)
+    typing = asyncio.gather(
         *(
-            _type_one(served.port, paths[index % len(paths)], index, duration_s)
+            _type_one(served.port, paths[index % len(paths)], index, duration_s, ready)
             for index in range(n_typists)
         )
     )
+    await ready.wait()
+    before, started_s = await served.scrape(), time.perf_counter()
+    logs = await typing
     elapsed_s = time.perf_counter() - started_s
     return _summarise(logs, before, await served.scrape(), elapsed_s)
 
 
-async def _type_one(port: int, path: Path, seed: int, duration_s: float) -> _Log:
-    """One person: a connection, a file, and keys in their rhythm."""
+async def _type_one(
+    port: int, path: Path, seed: int, duration_s: float, ready: asyncio.Barrier
+) -> _Log:
+    """One person: a connection, a file, and keys in their rhythm.
+
+    All have opened their file and asked once before anybody types: that many people do not open
+    their editors in the same second, and what is measured is typing.
+    """
     text = read_source(path)
     spots = plan_spots(text, n_spots=6, n_chars=120)
     log, uri = _Log([], []), path.as_uri()
     async with WireClient(port) as client:
         document = {"uri": uri, "languageId": "python", "version": 0, "text": text}
         client.notify("textDocument/didOpen", {"textDocument": document})
+        await _ask(client, uri, _position(text, spots[0].start), _Log([], []))
+        await ready.wait()
         asked: list[asyncio.Task[None]] = []
         started_s, version = time.perf_counter(), 0
         for timed in plan_keys(spots, seed=seed, duration_s=duration_s):
