@@ -105,7 +105,7 @@ def measure_keys(options: EngineOptions) -> PartResult:
     engine = load(folder, n_threads=options.n_threads)
     spots = [
         [[*key.request.prompt.token_ids] for key in keys]
-        for keys in record_keys(engine, own_sources(3), n_spots=2, n_chars=30)
+        for keys in record_keys(engine, own_sources(2), n_spots=2, n_chars=80)
     ]
     del engine
     waits: dict[str, list[float]] = {}
