@@ -105,6 +105,8 @@ def clean_documents(
         changes: tuple[str, ...] = ()
         if reason is None:
             text, changes = clean_text(document.text, language_of(document.path))
+            if len(text) < _MIN_FILE_CHARS:
+                reason = "too short or too long"
         if reason is None and taken_chars[document.package] + len(text) > package_chars:
             reason = "beyond the package's share"
         if reason is None and scrub.is_contaminated(text):

@@ -60,7 +60,7 @@ class Neighbours:
             pieces = split_pieces(self._documents[other].text)
             looked_at = rng.sample(pieces, min(len(pieces), _N_PIECES_A_FILE))
             scored = [(jaccard(wanted, frozenset(_IDENTIFIER.findall(p))), p) for p in looked_at]
-            score, piece = max(scored)
+            score, piece = max(scored, default=(0.0, ""))
             if score > 0:
                 best.append((score, Neighbour(self._documents[other].path, piece)))
         return [neighbour for _, neighbour in sorted(best)[-count:]]

@@ -251,3 +251,9 @@ def test_a_broken_line_of_documents_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "documents.jsonl").write_text('{"package": "a", "pa')
     with pytest.raises(TrainingError, match="one document a line"):
         list(load_documents(tmp_path / "documents.jsonl"))
+
+
+def test_a_file_that_is_a_licence_and_nothing_more_goes() -> None:
+    cleaned = _clean(["# Copyright 2020 Me, under the MIT licence.\n" * 20 + "x = 1\n"])
+    assert cleaned.documents == ()
+    assert cleaned.removed == {"too short or too long": 1}

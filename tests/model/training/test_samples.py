@@ -228,6 +228,15 @@ def test_neighbours_are_of_the_same_package_and_never_the_document_itself(
             assert found.text in other.text
 
 
+def test_an_empty_file_is_nobodys_neighbour(texts: list[str]) -> None:
+    documents = [
+        Document(package="pack", path=f"{index}.py", text=text)
+        for index, text in enumerate((texts[0], "", texts[1]))
+    ]
+    found = Neighbours(documents).choose(0, texts[0], random.Random(0), count=3)
+    assert [each.path for each in found] == ["2.py"]
+
+
 def test_a_sample_in_its_repository_fits_the_window_and_says_how_much_is_context(
     texts: list[str], maker: SampleMaker, tokenizer: Tokenizer
 ) -> None:
