@@ -332,6 +332,8 @@ def all_stages(
     compiled: CompileOption = True,
     out: OutOption = None,
     cases: CasesOption = 200,
+    device: DeviceOption = "cpu",
+    workers: WorkersOption = 0,
 ) -> None:
     """Every stage in turn; those that are done already are not done again."""
     workshop = _workshop(work, model)
@@ -342,7 +344,7 @@ def all_stages(
         pack(work, model)
     if not (workshop.model_folder / "tokenizer.json").is_file():
         tokenizer(work, model)
-    train(work, model, minutes, threads, seed, compiled)
+    train(work, model, minutes, threads, seed, compiled, device=device, workers=workers)
     export(work, model, out, threads, cases)
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
 
 from fimble_model.engine.protocol import Clock
@@ -164,7 +166,11 @@ class Workshop:
         """Choose this recipe's mix and pack it in parts; returns characters by language."""
         clean = load_documents(self.corpus_folder / "train.jsonl")
         chosen = choose_documents(clean, self.recipe.mix)
-        pack_documents(chosen, self.data_folder, part_bytes=_PART_BYTES)
+        # A packing that is cut short is not taken for a whole one.
+        unfinished = self.model_folder / "data-unfinished"
+        pack_documents(chosen, unfinished, part_bytes=_PART_BYTES)
+        shutil.rmtree(self.data_folder, ignore_errors=True)
+        unfinished.replace(self.data_folder)
         return _count_chars(chosen)
 
     def train_documents(self) -> list[Document]:
@@ -187,6 +193,7 @@ class Workshop:
         n_workers: int = 0,
     ) -> Trainer:
         """A trainer at the start of its run, from nothing or from a model that exists."""
+        _require_device(device)
         tokenizer = self.tokenizer()
         settings = TrainingSettings(
             network=self.recipe.network,
@@ -279,6 +286,16 @@ class Workshop:
         """A package's files in an order of no meaning, so that its share is a fair sample."""
         documents = load_documents(self.corpus_folder / "raw" / f"{fetched.name}.jsonl")
         yield from sorted(documents, key=lambda d: hashlib.sha256(d.path.encode()).digest())
+
+
+def _require_device(device: str) -> None:
+    if device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available()):
+        return
+    raise TrainingError(
+        expected="cpu, or cuda on a machine with a GPU that torch can use",
+        found=f"{device!r}",
+        to_do="Leave --device out to train on the CPU.",
+    )
 
 
 def _steps(report: Progress) -> int:

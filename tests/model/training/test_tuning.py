@@ -196,6 +196,13 @@ def test_ten_times_the_time_is_ten_times_the_share_of_the_optimum() -> None:
     assert long.expected_loss < short.expected_loss
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_device_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "--work", str(tmp_path), "--device", "cuda"])
+    assert isinstance(result.exception, TrainingError)
+    assert "GPU" in str(result.exception)
+
+
 def test_plan_shows_a_table_and_leaves_a_picture(tmp_path: Path) -> None:
     picture = tmp_path / "plan.png"
     command = ["plan", "--tflops", "300", "--minutes", "20", "--picture", str(picture)]
