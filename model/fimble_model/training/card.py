@@ -108,12 +108,13 @@ def _summary(facts: CardFacts) -> str:
 def _scores(facts: CardFacts) -> str:
     score = facts.score
     held_out = ", ".join(s.name for s in facts.sources if s.held_out and not s.refused)
+    of_what = " of Python" if "python" in facts.train_chars else ""
     return (
         f"Measured on {facts.made_on.isoformat()}, in float32, the network alone: no project "
         "memory, no token healing. Held-out packages, "
         f"never trained on: {held_out}.\n\n"
         "| measure | value |\n|---|---|\n"
-        f"| bits per character, left to right ({score.n_chars:,} characters) | "
+        f"| bits per character, left to right ({score.n_chars:,} characters{of_what}) | "
         f"{score.bits_per_char:.3f} |\n"
         f"| the same text packed by `xz -9`, for scale | {score.xz_bits_per_char:.3f} |\n"
         f"| cursor to end of line, greedy, exact ({score.n_cases} cases) | "
@@ -207,6 +208,6 @@ def _weaknesses(facts: CardFacts) -> str:
         "- It is better in the languages that it saw most of; see the shares above. In those it "
         "never saw it guesses from punctuation and indentation.\n"
         f"- Beyond {facts.recipe.row_tokens:,} tokens it was never trained.\n"
-        "- Other files in the prompt help it little at this size.\n"
+        "- What other files in the prompt are worth to it was not measured.\n"
         "- It may repeat short pieces of its training packages word for word."
     )
