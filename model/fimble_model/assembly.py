@@ -43,12 +43,7 @@ def assemble_engine(
     Without `speculates` every token takes a pass; it is there to measure against.
     """
     config = transformer.config
-    if tokenizer.n_ids > config.vocabulary_size:
-        raise CheckpointError(
-            expected=f"a tokenizer of at most {config.vocabulary_size} tokens, as in config.json",
-            found=f"one of {tokenizer.n_ids}",
-            to_do="The folder mixes two models' files; fetch or export the model again.",
-        )
+    _refuse_larger(tokenizer, config.vocabulary_size)
     if has_memory is None:
         has_memory = pays_for(config.n_parameters)
     cache = KvCache(layout_of(transformer, placement), cache_bytes)
@@ -76,6 +71,15 @@ def assemble_engine(
         memories=_build_memories(tokenizer) if has_memory else None,
         speculation=_choose_speculation(tokenizer, speculation) if speculates else None,
     )
+
+
+def _refuse_larger(tokenizer: Tokenizer, vocabulary_size: int) -> None:
+    if tokenizer.n_ids > vocabulary_size:
+        raise CheckpointError(
+            expected=f"a tokenizer of at most {vocabulary_size} tokens, as in config.json",
+            found=f"one of {tokenizer.n_ids}",
+            to_do="The folder mixes two models' files; fetch or export the model again.",
+        )
 
 
 def layout_of(transformer: Transformer, placement: Placement) -> KvLayout:

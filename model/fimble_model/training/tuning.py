@@ -6,14 +6,16 @@ forget, and bits per character on held-out files before and after. The result is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from fimble_model.engine.protocol import Clock
 from fimble_model.network.checkpoint import load_config
+from fimble_model.network.config import NetworkConfig
 from fimble_model.network.transformer import Transformer
 from fimble_model.training.documents import Document
 from fimble_model.training.export import export_model
@@ -69,13 +71,7 @@ def tune(
     `general` is mixed in up to a fifth of the text. Raises `TrainingError` for a model that is
     not of our own making: the export writes no other shape.
     """
-    config = load_config(model_folder)
-    if not (config.tied_embeddings and config.qk_norm):
-        raise TrainingError(
-            expected="a model made with `fimble-train`",
-            found="one of another shape",
-            to_do="Tune fimble-nano, fimble-base or a model that was tuned from them.",
-        )
+    config = _load_our_config(model_folder)
     tokenizer = load_tokenizer(model_folder / "tokenizer.json")
     mixed_in = _take_general(general, sum(len(d.text) for d in own.train))
     settings = TrainingSettings(
@@ -86,12 +82,8 @@ def tune(
         row_tokens=min(config.max_positions, _MAX_ROW_TOKENS),
         started_from=model_folder.name,
     )
-    stream = RowStream(
-        [*own.train, *mixed_in],
-        SampleMaker(tokenizer),
-        n_tokens=settings.row_tokens,
-        seed=settings.seed,
-    )
+    documents, maker = [*own.train, *mixed_in], SampleMaker(tokenizer)
+    stream = RowStream(documents, maker, n_tokens=settings.row_tokens, seed=settings.seed)
     weights = load_starting_weights(model_folder, config, tokenizer)
     work.mkdir(parents=True, exist_ok=True)
     train(
@@ -103,17 +95,31 @@ def tune(
     )
     kept = load_kept_weights(work / "checkpoints")
     before = _score(load_float_network(model_folder), tokenizer, own)
-    network = Transformer(config)
-    for name, parameter in network.named_parameters():
-        parameter.data.copy_(kept.weights[name])
-    network.requires_grad_(False)
     export_model(kept.weights, config, tokenizer, out)
     return Tuned(
         before=before,
-        after=_score(network, tokenizer, own),
+        after=_score(_network_of(config, kept.weights), tokenizer, own),
         n_chars=sum(len(document.text) for document in own.train),
         n_general_chars=sum(len(document.text) for document in mixed_in),
     )
+
+
+def _load_our_config(model_folder: Path) -> NetworkConfig:
+    config = load_config(model_folder)
+    if not (config.tied_embeddings and config.qk_norm):
+        raise TrainingError(
+            expected="a model made with `fimble-train`",
+            found="one of another shape",
+            to_do="Tune fimble-nano, fimble-base or a model that was tuned from them.",
+        )
+    return config
+
+
+def _network_of(config: NetworkConfig, weights: Mapping[str, Tensor]) -> Transformer:
+    network = Transformer(config)
+    for name, parameter in network.named_parameters():
+        parameter.data.copy_(weights[name])
+    return network.requires_grad_(False)
 
 
 def _score(network: Transformer, tokenizer: Tokenizer, own: OwnCode) -> dict[str, LanguageScore]:

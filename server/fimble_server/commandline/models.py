@@ -123,9 +123,8 @@ def _print_cached(console: Console, cached: Sequence[CachedModel], current: str)
 
 def _print_recommended(console: Console, cached: Sequence[CachedModel], machine: Machine) -> None:
     table = Table(box=None, header_style="bold")
-    table.add_column("to be had", no_wrap=True)
-    for header in ("memory", "first word", "a line", "licence"):
-        table.add_column(header)
+    for header in ("to be had", "memory", "first word", "a line", "licence"):
+        table.add_column(header, overflow="fold")
     here = {model.repository for model in cached}
     for known in CATALOGUE:
         if known.repository in here:

@@ -284,6 +284,10 @@ class Reader:
                 return
             self._has_statement = kind is not LexemeKind.COMMENT and not _is_prelude(lexeme)
         self._has_statement = self._has_statement or is_clause
+        self._note_header(kind, lexeme, column)
+
+    def _note_header(self, kind: LexemeKind, lexeme: str, column: int) -> None:
+        """Remember which columns hold a header of our own: its clauses may follow there."""
         if lexeme in self._boundary.language.headers:
             self._own_headers.add(column)
         elif kind is not LexemeKind.COMMENT:
