@@ -137,15 +137,15 @@ def _accepted(ls: FimbleServer, *arguments: object) -> None:
 
 
 def _snooze(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
-    return ls.session.snooze(arguments)
+    return ls.session.quiet.snooze(arguments)
 
 
 def _wake(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
-    return ls.session.wake(arguments)
+    return ls.session.quiet.wake(arguments)
 
 
 def _toggle(ls: FimbleServer, *arguments: object) -> list[dict[str, object]]:
-    return ls.session.toggle(arguments)
+    return ls.session.quiet.toggle(arguments)
 
 
 def _register_features(server: FimbleServer) -> None:

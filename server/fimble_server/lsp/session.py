@@ -25,7 +25,6 @@ from fimble_server import __version__
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.project_texts import ProjectTexts, try_text
 from fimble_server.completion.snapshot import Snapshot
-from fimble_server.context.secret_files import find_secrecy_of_uri
 from fimble_server.document.buffers import Buffer
 from fimble_server.document.positions import PositionUnit
 from fimble_server.errors import FimbleError, SettingsError
@@ -37,11 +36,11 @@ from fimble_server.lsp.indexing_progress import IndexingProgress
 from fimble_server.lsp.memory_note import describe_memory
 from fimble_server.lsp.model_host import ModelHost
 from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
-from fimble_server.lsp.open_buffers import OpenBuffer, OpenBuffers
+from fimble_server.lsp.open_buffers import OpenBuffers
 from fimble_server.lsp.project_folders import can_watch_files, folders_from_lsp, watching_to_lsp
 from fimble_server.lsp.project_indexing import ProjectIndexing
+from fimble_server.lsp.quiet import Quiet, find_settled_silence
 from fimble_server.lsp.safe_logging import set_level
-from fimble_server.lsp.silences import Silences, silence_request_from_lsp
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
 from fimble_server.lsp.watch import Watch
 from fimble_server.settings import Settings
@@ -90,8 +89,8 @@ class Session:
         self._client = client
         self._buffers = OpenBuffers()
         self._handed_out = HandedOut(self._buffers)
-        self._silences = Silences()
         self._announcements = Announcements(client)
+        self.quiet = Quiet(announcements=self._announcements, clock=house.clock)
         self._stop_listening = house.host.thread.listen(self._take_engine_status)
         self._indexing_progress = IndexingProgress(client)
         self._indexing = ProjectIndexing(
@@ -158,8 +157,8 @@ class Session:
         self._buffers.open(buffer)
         self._indexing.note_opened(buffer.uri)
         text = try_text(buffer.uri, buffer.text)
-        is_read = self.settings.context.open_files
-        if is_read and text is not None and self._silence(self._buffers.find(buffer.uri)) is None:
+        silence = find_settled_silence(self._buffers.find(buffer.uri), self.settings.completion)
+        if self.settings.context.open_files and text is not None and silence is None:
             self._house.host.thread.remember(ProjectTexts(scope=self._memory_scope, texts=(text,)))
 
     def change(self, params: types.DidChangeTextDocumentParams) -> None:
@@ -255,7 +254,8 @@ class Session:
     ) -> Snapshot | None:
         """The request as a value, taken before anything is awaited; None where we stay silent."""
         opened = self._buffers.find(uri)
-        if opened is None or (self._silence(opened) or self._snooze_of(opened)) is not None:
+        silence = self.quiet.find_silence(opened, self.settings.completion)
+        if opened is None or silence is not None:
             return None
         return Snapshot(
             owner=self._owner(method, uri),
@@ -280,36 +280,15 @@ class Session:
         if not self.settings.context.open_files:
             return ()
         others = self._buffers.others(uri)[-_MOST_NEIGHBOURS:]
-        return tuple(other.buffer for other in others if self._silence(other) is None)
+        completion = self.settings.completion
+        return tuple(
+            other.buffer for other in others if find_settled_silence(other, completion) is None
+        )
 
     @property
     def _memory_scope(self) -> str:
         """The name of what this client has open, among all sessions."""
         return f"session {self._number}"
-
-    def _silence(self, opened: OpenBuffer | None) -> str | None:
-        """Why nothing is asked for a file, in words for its user; None where it is."""
-        completion = self.settings.completion
-        if opened is None:
-            return "the file is not open"
-        if not completion.enabled:
-            return "completion.enabled is false"
-        language_id = opened.buffer.language_id
-        if language_id in completion.disabled_languages:
-            return f"completion.disabled_languages names {language_id}"
-        return find_secrecy_of_uri(opened.buffer.uri)
-
-    def _snooze_of(self, opened: OpenBuffer | None) -> str | None:
-        """Until when the user wants silence in a file, in words; None where there is none.
-
-        Unlike what the settings silence, such a file may still be copied from.
-        """
-        if opened is None:
-            return None
-        buffer = opened.buffer
-        return self._silences.reason(
-            uri=buffer.uri, language_id=buffer.language_id, now_ms=self._house.clock.now_ms()
-        )
 
     def _owner(self, method: str, uri: str) -> str:
         """The name under which a file's requests replace each other, among all sessions."""
@@ -351,33 +330,6 @@ class Session:
         """An item was taken whole."""
         self._handed_out.note_accepted(suggestion_id, now_ms=self._house.clock.now_ms())
 
-    def snooze(self, arguments: object) -> list[dict[str, object]]:
-        """Be silent in a file, a language or everywhere, for some minutes or until `wake`."""
-        request = silence_request_from_lsp(arguments)
-        silences = self._silences.with_silence(request, self._house.clock.now_ms())
-        if request.minutes is not None:  # The status says by itself when it is over.
-            loop = asyncio.get_running_loop()
-            loop.call_later(request.minutes * 60 + 1, self._take_silences, None)
-        return self._take_silences(silences)
-
-    def wake(self, arguments: object) -> list[dict[str, object]]:
-        """Lift a silence; that of the session lifts all."""
-        scope = silence_request_from_lsp(arguments).scope
-        return self._take_silences(self._silences.without(scope))
-
-    def toggle(self, arguments: object) -> list[dict[str, object]]:
-        """Silence what is not silent, and the other way round."""
-        scope = silence_request_from_lsp(arguments).scope
-        is_silent = self._silences.is_silent(scope, self._house.clock.now_ms())
-        return self.wake(arguments) if is_silent else self.snooze(arguments)
-
-    def _take_silences(self, silences: Silences | None) -> list[dict[str, object]]:
-        """Take a new table, or look at the one there is once more; what is silent now."""
-        now_ms = self._house.clock.now_ms()
-        self._silences = self._silences if silences is None else silences
-        self._announcements.take_silence(self._silences.session_reason(now_ms))
-        return self._silences.to_lsp(now_ms)
-
     def note_focus(self, params: object) -> None:
         """The user looks at this file now. Nothing depends on it yet but that it is well said."""
         log.debug("focus on an open file: %s", self._buffers.find(uri_from_lsp(params)) is not None)
@@ -407,7 +359,7 @@ class Session:
             "position_encoding": self._unit.value,
             "n_buffers": len(self._buffers),
             "n_requests": self._suggesting.n_requests,
-            "silences": self._silences.to_lsp(self._house.clock.now_ms()),
+            "silences": self.quiet.to_lsp(),
         }
 
     def explain(self, params: object) -> dict[str, object]:
@@ -418,9 +370,8 @@ class Session:
         uri = uri_from_lsp(params)
         error = self._house.host.thread.status.error
         opened = self._buffers.find(uri)
-        silence = (
-            self._silence(opened) or self._snooze_of(opened) or (str(error) if error else None)
-        )
+        silence = self.quiet.find_silence(opened, self.settings.completion)
+        silence = silence or (str(error) if error else None)
         found = (self._suggesting.explanation_of(self._owner(each, uri)) for each in _METHODS)
         explanation = next((each for each in found if each is not None), {})
         return {"silence": silence, **explanation}
