@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,6 @@ from lsprotocol import types
 from fimble_model.engine.memory_index import LOWER_PART
 from fimble_model.engine.protocol import Clock
 from fimble_model.shipped import find_model_folder
-from fimble_server import __version__
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.project_texts import ProjectTexts, try_text
 from fimble_server.completion.snapshot import Snapshot
@@ -33,7 +30,6 @@ from fimble_server.lsp.announcements import Announcements, ClientPort
 from fimble_server.lsp.engine_status import EngineStatus
 from fimble_server.lsp.handed_out import HandedOut
 from fimble_server.lsp.indexing_progress import IndexingProgress
-from fimble_server.lsp.memory_note import describe_memory
 from fimble_server.lsp.model_host import ModelHost
 from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
 from fimble_server.lsp.open_buffers import OpenBuffers
@@ -41,6 +37,7 @@ from fimble_server.lsp.project_folders import can_watch_files, folders_from_lsp,
 from fimble_server.lsp.project_indexing import ProjectIndexing
 from fimble_server.lsp.quiet import Quiet, find_settled_silence
 from fimble_server.lsp.safe_logging import set_level
+from fimble_server.lsp.status_answer import describe_engine
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
 from fimble_server.lsp.watch import Watch
 from fimble_server.settings import Settings
@@ -336,26 +333,11 @@ class Session:
 
     def describe_status(self) -> dict[str, object]:
         """The answer to `fimble/status`."""
-        thread, note = self._house.host.thread, self._announcements.note
-        engine, model = thread.status, thread.status.model
+        now_ms = self._house.clock.now_ms()
         return {
-            "version": __version__,
-            "python": platform.python_version(),
-            "process_id": os.getpid(),
-            "state": engine.state.value,
-            "state_for_s": round((self._house.clock.now_ms() - thread.status_since_ms) / 1000, 3),
-            "memory": describe_memory(thread.holdings),
-            **note.to_lsp(),
-            "percent": None if engine.progress is None else round(100 * engine.progress.done),
-            "model": None
-            if model is None
-            else {
-                "name": model.name,
-                "device": model.device,
-                "dtype": model.dtype,
-                "n_parameters": model.n_parameters,
-                "context_tokens": model.context_tokens,
-            },
+            **describe_engine(
+                self._house.host.thread, note=self._announcements.note, now_ms=now_ms
+            ),
             "position_encoding": self._unit.value,
             "n_buffers": len(self._buffers),
             "n_requests": self._suggesting.n_requests,
