@@ -125,6 +125,11 @@ export class EditorWindow {
     return this.page.locator(".notification-list-item-message").allInnerTexts();
   }
 
+  /** Press the button of a message. */
+  async answer(button) {
+    await this.page.locator(".notification-list-item .monaco-button", { hasText: button }).click();
+  }
+
   /** The text of all pages that are open, as far as it is on the screen, in no order. */
   async pageText() {
     const lines = await this.page.locator(".editor-instance .view-line").allInnerTexts();

@@ -55,6 +55,12 @@ const STILL = {
   "files.autoSave": "off",
 };
 
+/** Where the packages that Fimble needs are installed. */
+export function findPackages() {
+  const words = ["-c", "import pygls, pathlib; print(pathlib.Path(pygls.__file__).parent.parent)"];
+  return spawnSync(PYTHON, words, { encoding: "utf8" }).stdout.trim();
+}
+
 /** What is lacking for these tests, and how to get it; undefined where all is there. */
 export function findLack() {
   const needed = {
@@ -66,10 +72,10 @@ export function findLack() {
   return Object.entries(needed).find(([file]) => !fs.existsSync(file))?.[1];
 }
 
-/** One VS Code server and one browser; any number of windows. */
+/** One VS Code server and one browser; any number of windows. `variables` join its environment. */
 export class RealEditor {
-  static async start() {
-    const editor = new RealEditor();
+  static async start(variables = {}) {
+    const editor = new RealEditor(variables);
     try {
       await editor.#start();
       return editor;
@@ -112,6 +118,11 @@ export class RealEditor {
     return window;
   }
 
+  /** The user's settings as they are on disk, those that a picker wrote included. */
+  readSettings() {
+    return JSON.parse(fs.readFileSync(path.join(this.root, "data/User/settings.json"), "utf8"));
+  }
+
   /** Ids of the server processes that were started so far, in their order. */
   serverIds() {
     const text = fs.existsSync(this.idsFile) ? fs.readFileSync(this.idsFile, "utf8") : "";
@@ -143,7 +154,8 @@ export class RealEditor {
     }
   }
 
-  constructor() {
+  constructor(variables) {
+    this.variables = variables;
     this.root = fs.mkdtempSync(path.join(os.tmpdir(), "fve-")); // Short: sockets lie in it.
     this.nWindows = 0;
     this.idsFile = path.join(this.root, "server-ids");
@@ -174,6 +186,7 @@ export class RealEditor {
     fs.writeFileSync(file, JSON.stringify(script));
     fs.rmSync(this.heardFile, { force: true });
     return this.#writeScript("scripted", [
+      `[ "$1" = serve ] || exec '${PYTHON}' -P -m fimble_server "$@"`,
       `export SCRIPTED_SERVER_SCRIPT='${file}' SCRIPTED_SERVER_LOG='${this.heardFile}'`,
       `exec '${PYTHON}' -P '${PROJECT}tests/fimble_testing/scripted_server.py'`,
     ]);
@@ -200,6 +213,7 @@ export class RealEditor {
     const home = this.folder("home");
     const environment = {
       ...process.env,
+      ...this.variables,
       HOME: home,
       TMPDIR: this.folder("t"),
       XDG_CONFIG_HOME: path.join(home, ".config"),
