@@ -31,6 +31,7 @@ describe("where there is no server", { skip: lack ?? false, timeout: 600_000 }, 
       "fimble.editor.command": [],
       "fimble.editor.pip_arguments": ["--no-deps", "--no-index", "--ignore-installed"],
       "fimble.completion.eagerness": 1,
+      "fimble.completion.acceleration_deadline_ms": 10_000,
     });
     window = await editor.openWindow({ name: "page.py", text: "def add(a, b):\n" });
     await window.untilStatus("error");
