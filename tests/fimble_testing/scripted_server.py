@@ -8,7 +8,9 @@ cursor are suggested), `encoding`, `delays_s` (one a request; the last repeats),
 request: "texts", "null", "empty", "error"), `from_cursor` (ranges begin at the cursor, not at the
 line's first character), `menu_to_line_end` (menu entries replace the rest of the line too),
 `n_items`, `n_items_on_request` (for those that the user asked for), `dies_at_starts` (the
-numbers of starts, from 0, at which the process ends by a fault instead of answering).
+numbers of starts, from 0, at which the process ends by a fault instead of answering),
+`more_after_s` (texts are answered by their first line; so long after the first such answer
+`fimble/more` is sent, and from then on they are answered whole).
 """
 
 from __future__ import annotations
@@ -59,6 +61,10 @@ class ScriptedServer:
         self._n_items = int(str(script.get("n_items", 1)))
         self._n_items_on_request = int(str(script.get("n_items_on_request", self._n_items)))
         self._dies_at_starts = _list_of(script.get("dies_at_starts"))
+        more_after_s = script.get("more_after_s")
+        self._more_after_s = None if more_after_s is None else float(str(more_after_s))
+        self._has_more = self._more_after_s is not None
+        self._versions: dict[str, object] = {}
         self._log_path = log_path
         self._output = output
         self._lock = threading.Lock()
@@ -75,6 +81,11 @@ class ScriptedServer:
             entry |= {"line": self._line_at(params), "number": number}
             self._note(entry)
             self._answer_later(message, result, number)
+            if result and self._more_after_s is not None:
+                timer = threading.Timer(self._more_after_s, self._send_more, [params, result[0]])
+                timer.daemon = True
+                timer.start()
+                self._more_after_s = None
             return
         self._note(entry)
         self._edit(method, params)
@@ -113,6 +124,9 @@ class ScriptedServer:
         }
 
     def _edit(self, method: str, params: object) -> None:
+        match params:
+            case {"textDocument": {"uri": str(uri), "version": version}}:
+                self._versions[uri] = version
         match method, params:
             case "textDocument/didOpen", {"textDocument": {"uri": str(uri), "text": str(text)}}:
                 self._documents[uri] = text
@@ -170,12 +184,24 @@ class ScriptedServer:
         n_items = self._n_items_on_request if _is_on_request(params) else self._n_items
         return [
             {
-                "insertText": text[start - first :],
+                "insertText": self._ready(text)[start - first :],
                 "range": self._range(line, row, start, len(line)),
                 "command": {"title": "", "command": "fimble.accepted", "arguments": [f"s{index}"]},
             }
             for index, text in enumerate(fitting[:n_items])
         ]
+
+    def _ready(self, text: str) -> str:
+        return text.split("\n")[0] if self._has_more else text
+
+    def _send_more(self, params: object, item: dict[str, object]) -> None:
+        self._has_more = False
+        match params, item:
+            case {"textDocument": {"uri": str(uri)}}, {"insertText": str(shown)}:
+                whole = next(text for text in self._texts if text.startswith(shown))
+                document = {"uri": uri, "version": self._versions.get(uri)}
+                note = {"textDocument": document, "id": "s0", "item": item | {"insertText": whole}}
+                self._send({"method": "fimble/more", "params": note})
 
     def _complete(self, params: object) -> dict[str, object]:
         row, first, cursor, fitting = self._matching(params)

@@ -15,21 +15,14 @@ export const EAGERNESS: readonly Choice[] = [
 ];
 
 export const LENGTH: readonly Choice[] = [
-  choice("Line", "Never more than the line", lines(1, 1)),
-  choice("Block", "A few lines while you type, a block on request", lines(4, 12)),
-  choice("Function", "A few lines while you type, whole bodies on request", lines(4, 30)),
+  choice("Line", "Never more than the line", { "completion.length": "line" }),
+  choice("Block", "At most some lines of a block", { "completion.length": "block" }),
+  choice("Function", "Whole bodies where you look for a way", { "completion.length": "function" }),
 ];
 
 /** Whether all of a choice's values are those that hold now. */
 export function isChosen(choice: Choice, read: (setting: string) => unknown): boolean {
   return Object.entries(choice.values).every(([setting, value]) => read(setting) === value);
-}
-
-function lines(nAcceleration: number, nExploration: number): Record<string, number> {
-  return {
-    "completion.max_acceleration_lines": nAcceleration,
-    "completion.max_exploration_lines": nExploration,
-  };
 }
 
 function choice(label: string, detail: string, values: Record<string, unknown>): Choice {

@@ -11,7 +11,7 @@ import path from "node:path";
 
 import * as vscode from "vscode";
 
-import { findWheel, planInstall, type Step } from "./installing.js";
+import { findSource, planInstall, type Step } from "./installing.js";
 
 /** Where the program lies once the environment is made. */
 export function environmentProgram(context: vscode.ExtensionContext): string {
@@ -122,8 +122,8 @@ function inEnvironment(context: vscode.ExtensionContext, name: string): string {
 function findPackage(context: vscode.ExtensionContext): string {
   const folder = context.asAbsolutePath("server");
   try {
-    const wheel = findWheel(readdirSync(folder));
-    return wheel === undefined ? "fimble" : path.join(folder, wheel);
+    const source = findSource(readdirSync(folder));
+    return source === undefined ? "fimble" : path.join(folder, source);
   } catch {
     return "fimble"; // Not packaged with one: by name, from where pip looks.
   }

@@ -10,6 +10,7 @@ import { defaultAddress, parseAddress } from "./address.js";
 import { connectShared, type Link, startOwn, type TakeLog } from "./connecting.js";
 import { offerEnvironment } from "./environment.js";
 import { describeExplanation, type Explanation } from "./explanation.js";
+import { Extending } from "./extending.js";
 import { describeFindings, describeNoReport, parseFindings } from "./findings.js";
 import { chooseEagerness, chooseLength, chooseModel, showMenu } from "./menu.js";
 import { Offers } from "./offers.js";
@@ -41,6 +42,7 @@ class Fimble {
   private readonly pausing = new Pausing();
   private readonly pages = new Pages();
   private readonly offers = new Offers((method, params) => this.server.notify(method, params));
+  private readonly extending = new Extending(this.offers);
   private readonly server = new Server(
     (takeLog) => this.makeLink(takeLog),
     this.buildMiddleware(),
@@ -48,6 +50,7 @@ class Fimble {
     {
       phase: (phase) => this.statusBar.takePhase(phase),
       note: (note) => this.statusBar.takeNote(note),
+      more: (note) => this.extending.take(note, (document) => this.uriOf(document)),
       loaded: (percent) => this.statusBar.takeLoaded(percent),
     },
   );
@@ -122,7 +125,8 @@ class Fimble {
         if (this.pausing.silenceOf(document) !== undefined) {
           return [];
         }
-        const answer = await next(document, position, context, token);
+        const asked = this.extending.contextOf(context);
+        const answer = await next(document, position, asked, token);
         if (!token.isCancellationRequested) {
           const items = Array.isArray(answer) ? answer : (answer?.items ?? []);
           this.offers.takeAnswer(document, position, items);
@@ -197,6 +201,11 @@ class Fimble {
     const launch = findLaunch(this.context);
     const output = launch && (await readOutput(launch, ["models", "--json"], LIST_WITHIN_MS));
     await chooseModel(parseShippedModels(output?.stdout ?? ""));
+  }
+
+  /** As the server knows the document. */
+  private uriOf(document: vscode.TextDocument): string {
+    return this.server.client?.code2ProtocolConverter.asUri(document.uri) ?? "";
   }
 
   private takeFocus(editor: vscode.TextEditor | undefined): void {

@@ -13,7 +13,7 @@ export interface InstallPlan {
   readonly folder: string;
   /** The environment's own interpreter, once it is made. */
   readonly environmentPython: string;
-  /** A wheel, or a name that pip finds. */
+  /** A source archive, or a name that pip finds. */
   readonly packageName: string;
   readonly pipArguments: readonly string[];
 }
@@ -51,7 +51,7 @@ export function planInstall(plan: InstallPlan): Step[] {
   ];
 }
 
-/** The wheel of Fimble among a folder's files. */
-export function findWheel(names: readonly string[]): string | undefined {
-  return names.find((name) => name.startsWith("fimble-") && name.endsWith(".whl"));
+/** Fimble's source archive among a folder's files: it installs on any machine. */
+export function findSource(names: readonly string[]): string | undefined {
+  return names.find((name) => name.startsWith("fimble-") && name.endsWith(".tar.gz"));
 }

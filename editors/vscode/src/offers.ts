@@ -59,6 +59,11 @@ export class Offers implements vscode.Disposable {
     }, SHOWN_AFTER_MS);
   }
 
+  /** Whether the newest answer holds the suggestion of this id. */
+  holds(document: vscode.TextDocument, id: string): boolean {
+    return this.current(document)?.items.some((item) => idOf(item) === id) ?? false;
+  }
+
   /** What may be taken a part of now, whichever of its candidates is on the screen. */
   current(document: vscode.TextDocument): Offer | undefined {
     return this.offer?.document === document ? this.offer : undefined;
@@ -89,7 +94,7 @@ export class Offers implements vscode.Disposable {
   }
 
   private tellShown(item: vscode.InlineCompletionItem): void {
-    const id = String(item.command?.arguments?.[0]);
+    const id = idOf(item);
     if (id !== this.toldShown) {
       this.toldShown = id;
       this.notify("textDocument/didShowCompletion", { item: toLsp(item) });
@@ -99,6 +104,10 @@ export class Offers implements vscode.Disposable {
 
 function textOf(item: vscode.InlineCompletionItem): string {
   return typeof item.insertText === "string" ? item.insertText : item.insertText.value;
+}
+
+function idOf(item: vscode.InlineCompletionItem): string {
+  return String(item.command?.arguments?.[0]);
 }
 
 function toLsp(item: vscode.InlineCompletionItem): object {

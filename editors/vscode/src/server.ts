@@ -20,6 +20,7 @@ import {
 import { planRestart } from "./backoff.js";
 import type { Link, TakeLog } from "./connecting.js";
 import { collectSettings, type Tree } from "./settings.js";
+import { announceMore, type MoreNote } from "./extending.js";
 import type { Phase, StatusNote } from "./status.js";
 
 /** Makes the way to a server; rejects in words for the user. */
@@ -28,6 +29,8 @@ export type MakeLink = (takeLog: TakeLog) => Promise<Link>;
 export interface Hears {
   readonly phase: (phase: Phase) => void;
   readonly note: (note: StatusNote) => void;
+  /** The rest of a suggestion is written. */
+  readonly more: (note: MoreNote) => void;
   /** Per cent of the model that is loaded; undefined once it is, or is not to be. */
   readonly loaded: (percent: number | undefined) => void;
 }
@@ -155,7 +158,9 @@ export class Server {
     };
     const start = (): Promise<StreamInfo> => Promise.resolve(link.streams);
     const client = new QuietClient("fimble", "Fimble", start, options);
+    client.registerFeature(announceMore);
     client.onNotification("didChangeStatus", (note: StatusNote) => this.hears.note(note));
+    client.onNotification("fimble/more", (note: MoreNote) => this.hears.more(note));
     return client;
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { defaultAddress, parseAddress } from "../src/address.js";
 import { EAGERNESS, isChosen, LENGTH } from "../src/dials.js";
-import { findWheel, planInstall } from "../src/installing.js";
+import { findSource, planInstall } from "../src/installing.js";
 
 describe("where windows meet", () => {
   it("is a socket or a port, in the server's own words", () => {
@@ -39,18 +39,18 @@ describe("installing", () => {
       python: "python3",
       folder: "/e",
       environmentPython: "/e/bin/python",
-      packageName: "/x/fimble-0.1.0-py3-none-any.whl",
+      packageName: "/x/fimble-0.1.0.tar.gz",
       pipArguments: ["--no-cache-dir"],
     });
     expect(steps.map((step) => step.program)).toEqual(["python3", "python3", "/e/bin/python"]);
     expect(steps[2]?.arguments.slice(-2)).toEqual([
       "--no-cache-dir",
-      "/x/fimble-0.1.0-py3-none-any.whl",
+      "/x/fimble-0.1.0.tar.gz",
     ]);
   });
 
-  it("prefers the wheel that came along", () => {
-    expect(findWheel(["README", "fimble-0.1.0-py3-none-any.whl"])).toMatch(/^fimble-/);
-    expect(findWheel(["other-1.whl"])).toBeUndefined();
+  it("prefers the archive that came along", () => {
+    expect(findSource(["README", "fimble-0.1.0.tar.gz"])).toMatch(/^fimble-/);
+    expect(findSource(["other-1.tar.gz"])).toBeUndefined();
   });
 });

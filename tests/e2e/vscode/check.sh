@@ -25,7 +25,8 @@ npm run --silent check
     --log-level warn "$tests/*.mjs")
 
 # The server's own package travels in the extension, so that both are of one version.
+# As source: its kernels are compiled where it is installed, for that machine.
 rm -rf server && mkdir -p server dist
-"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir server ../..
+(cd ../.. && "$python" -m hatchling build -t sdist -d editors/vscode/server > /dev/null)
 npm run --silent package
 [ "${1:-}" = package ] || node --test --test-concurrency=1 --test-reporter=spec "$tests"/*.test.mjs

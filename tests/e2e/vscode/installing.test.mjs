@@ -29,7 +29,9 @@ describe("where there is no server", { skip: lack ?? false, timeout: 600_000 }, 
   it("installs one when told to, which then serves", async () => {
     editor.writeSettings({
       "fimble.editor.command": [],
-      "fimble.editor.pip_arguments": ["--no-deps", "--no-index", "--ignore-installed"],
+      "fimble.editor.pip_arguments": [
+        ...["--no-deps", "--no-index", "--ignore-installed", "--no-build-isolation"],
+      ],
       "fimble.completion.eagerness": 1,
       "fimble.completion.acceleration_deadline_ms": 10_000,
     });
