@@ -43,10 +43,7 @@ describe("installing", () => {
       pipArguments: ["--no-cache-dir"],
     });
     expect(steps.map((step) => step.program)).toEqual(["python3", "python3", "/e/bin/python"]);
-    expect(steps[2]?.arguments.slice(-2)).toEqual([
-      "--no-cache-dir",
-      "/x/fimble-0.1.0.tar.gz",
-    ]);
+    expect(steps[2]?.arguments.slice(-2)).toEqual(["--no-cache-dir", "/x/fimble-0.1.0.tar.gz"]);
   });
 
   it("prefers the archive that came along", () => {
