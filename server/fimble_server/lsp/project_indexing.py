@@ -151,12 +151,15 @@ class ProjectIndexing:
 
 
 def try_path(uri: str) -> Path | None:
-    """The local path of a file's URI; None for other schemes.
+    """The local path of a file's URI; None for other schemes, and for what is no URI at all.
 
     >>> try_path("file:///shop/a%20b.py"), try_path("untitled:Untitled-1")
     (PosixPath('/shop/a b.py'), None)
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # A bracket that is not closed, say: editors name buffers as they like.
+        return None
     if parts.scheme != "file":
         return None
     return Path(unquote(url2pathname(parts.path)))
