@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fimble_model.engine.memory import ProjectMemory
+from fimble_model.engine.memory import MemoryView, ProjectMemory
 from fimble_model.engine.memory_files import load_segments
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
-from fimble_model.text.tokenizer import load_tokenizer
+from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
 from fimble_server.context.choosing import names_near, text_near
 from fimble_server.context.index_store import IndexReader
-from fimble_server.context.indexing import open_index, places_for
+from fimble_server.context.indexing import ProjectIndex, open_index, places_for
 from fimble_server.context.project_files import read_text, walk_project
 
 __all__ = ["ContextSpeed", "measure_context_speed"]
@@ -64,16 +64,12 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
                 expected="a folder with source files", found=str(root), to_do="Name another."
             )
         started_s, started_cpu_s = time.perf_counter(), time.process_time()
-        index = open_index(project, cache, model_folder)
-        for _ in index.update_all():
-            pass
+        index = _open_updated(project, cache, model_folder)
         build_s, build_cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         index.close()
         started_s = time.perf_counter()
-        index = open_index(project, cache, model_folder)
-        for _ in index.update_all():
-            pass
+        index = _open_updated(project, cache, model_folder)
         restart_s = time.perf_counter() - started_s
         assert index.tokens is not None, "a model was named"
         tokenizer = load_tokenizer(model_folder)
@@ -81,23 +77,8 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
         memory.take_stored(load_segments(index.tokens.folders, tokenizer.n_ids))
         rng = random.Random(0)
         lookups_ms = _time_lookups(IndexReader(places_for(cache, project).chunks), texts, rng)
-        view = memory.view()
-        finds_us: list[float] = []
-        for _ in range(_N_LOOKUPS):
-            text = rng.choice(texts)
-            start = rng.randrange(max(1, len(text) - 100))
-            token_ids = tokenizer.encode_words_inside(text[start : start + 100]).token_ids
-            started_s = time.thread_time()
-            view.find(token_ids)
-            finds_us.append((time.thread_time() - started_s) * 1e6)
-        edits_s: list[float] = []
-        for file in rng.sample(list(walk_project(project)), min(_N_EDITS, len(texts))):
-            path = project / file.path
-            path.write_text((read_text(path) or "") + "\nedited_for_measuring = 1\n", "utf-8")
-            started_s = time.perf_counter()
-            for _ in index.update([path]):
-                pass
-            edits_s.append(time.perf_counter() - started_s)
+        finds_us = _time_finds(memory.view(), tokenizer, texts, rng)
+        edits_s = _time_edits(index, project, min(_N_EDITS, len(texts)), rng)
         disk_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         return ContextSpeed(
             n_files=len(texts),
@@ -130,6 +111,14 @@ def _copy(root: Path, project: Path, n_files: int) -> list[str]:
     return texts
 
 
+def _open_updated(project: Path, cache: Path, model_folder: Path) -> ProjectIndex:
+    """The project's index, opened and brought up to date."""
+    index = open_index(project, cache, model_folder)
+    for _ in index.update_all():
+        pass
+    return index
+
+
 def _time_lookups(reader: IndexReader, texts: list[str], rng: random.Random) -> list[float]:
     """Milliseconds of this thread's processor time for what one line's request asks."""
     times_ms: list[float] = []
@@ -141,3 +130,33 @@ def _time_lookups(reader: IndexReader, texts: list[str], rng: random.Random) -> 
         reader.find_definitions(names_near(text, cursor), most=6)
         times_ms.append((time.thread_time() - started_s) * 1e3)
     return times_ms
+
+
+def _time_finds(
+    view: MemoryView, tokenizer: Tokenizer, texts: list[str], rng: random.Random
+) -> list[float]:
+    """Microseconds of this thread's processor time to find what 100 characters continue."""
+    times_us: list[float] = []
+    for _ in range(_N_LOOKUPS):
+        text = rng.choice(texts)
+        start = rng.randrange(max(1, len(text) - 100))
+        token_ids = tokenizer.encode_words_inside(text[start : start + 100]).token_ids
+        started_s = time.thread_time()
+        view.find(token_ids)
+        times_us.append((time.thread_time() - started_s) * 1e6)
+    return times_us
+
+
+def _time_edits(
+    index: ProjectIndex, project: Path, n_edits: int, rng: random.Random
+) -> list[float]:
+    """Seconds until the index has seen a line added to a file, for so many files."""
+    times_s: list[float] = []
+    for file in rng.sample(list(walk_project(project)), n_edits):
+        path = project / file.path
+        path.write_text((read_text(path) or "") + "\nedited_for_measuring = 1\n", "utf-8")
+        started_s = time.perf_counter()
+        for _ in index.update([path]):
+            pass
+        times_s.append(time.perf_counter() - started_s)
+    return times_s

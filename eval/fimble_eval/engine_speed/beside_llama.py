@@ -52,50 +52,63 @@ def measure_passes(options: EngineOptions) -> PartResult:
         ours_ms, other_ms = times[ours.name], times[llama.name]
         name = llama.name
         n_bytes = ours.weight_bytes + (_POSITION + 1) * ours.slot_bytes
-    limit_ms = n_bytes / median(bandwidths) * 1000
+    bandwidth = median(bandwidths)
     return PartResult(
-        rows=(
-            beside(
-                f"prefill of {_N_PREFILL} tokens",
-                ours_ms["prefill"],
-                other_ms["prefill"],
-                other_name=f"{name}, Q8_0",
-                target=1.5,
-            ),
-            beside(
-                f"one token at position {_POSITION}",
-                ours_ms["one"],
-                other_ms["one"],
-                other_name=f"{name}, Q8_0",
-                target=1.2,
-            ),
-            beside(
-                f"eight tokens in one pass at position {_POSITION}",
-                ours_ms["eight"],
-                other_ms["eight"],
-                other_name=f"{name}, Q8_0",
-                target=2.0,
-            ),
-            Row(
-                measure=f"one token at position {_POSITION} beside the memory's limit",
-                unit="ms",
-                ours=round(median(ours_ms["one"]), 3),
-                other=round(limit_ms, 3),
-                other_name=f"{n_bytes / 1e6:.1f} MB at {median(bandwidths) / 1e9:.1f} GB/s",
-                merit=round(median(ours_ms["one"]) / limit_ms, 3),
-                merit_words="times the limit",
-                target=2.0,
-                is_ceiling=True,
-                note="weights, keys and values once, at the speed of a large read in this run",
-            ),
-        ),
+        rows=_pass_rows(ours_ms, other_ms, name, n_bytes=n_bytes, bandwidth=bandwidth),
         details={
             "model": folder.name,
             "n_threads": options.n_threads,
-            "bandwidth_bytes_per_s": round(median(bandwidths)),
+            "bandwidth_bytes_per_s": round(bandwidth),
             "llama_cpp": llama.detail,
             "times_ms": times,
         },
+    )
+
+
+def _pass_rows(
+    ours_ms: dict[str, list[float]],
+    other_ms: dict[str, list[float]],
+    other_name: str,
+    *,
+    n_bytes: int,
+    bandwidth: float,
+) -> tuple[Row, ...]:
+    """Rows by kind of pass. One token reads `n_bytes`; `bandwidth` is in bytes per second."""
+    limit_ms = n_bytes / bandwidth * 1000
+    return (
+        beside(
+            f"prefill of {_N_PREFILL} tokens",
+            ours_ms["prefill"],
+            other_ms["prefill"],
+            other_name=f"{other_name}, Q8_0",
+            target=1.5,
+        ),
+        beside(
+            f"one token at position {_POSITION}",
+            ours_ms["one"],
+            other_ms["one"],
+            other_name=f"{other_name}, Q8_0",
+            target=1.2,
+        ),
+        beside(
+            f"eight tokens in one pass at position {_POSITION}",
+            ours_ms["eight"],
+            other_ms["eight"],
+            other_name=f"{other_name}, Q8_0",
+            target=2.0,
+        ),
+        Row(
+            measure=f"one token at position {_POSITION} beside the memory's limit",
+            unit="ms",
+            ours=round(median(ours_ms["one"]), 3),
+            other=round(limit_ms, 3),
+            other_name=f"{n_bytes / 1e6:.1f} MB at {bandwidth / 1e9:.1f} GB/s",
+            merit=round(median(ours_ms["one"]) / limit_ms, 3),
+            merit_words="times the limit",
+            target=2.0,
+            is_ceiling=True,
+            note="weights, keys and values once, at the speed of a large read in this run",
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from fimble_eval.engine_speed.options import EngineOptions, base_shape_folder
@@ -37,6 +38,19 @@ def measure_memory_manners(options: EngineOptions) -> PartResult:
     return PartResult(rows=tuple(rows), details=details)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What one server was seen to use. `reloads_s` are the loadings after the first."""
+
+    full_mib: float
+    empty_mib: float
+    cache_bytes: float
+    first_load_s: float
+    reloads_s: list[float]
+    answers_s: list[float]
+    idle_s: float
+
+
 async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
     settings: dict[str, dict[str, object]] = {
         "model": {"name": model, "unload_after_idle_s": _IDLE_LIMIT_S},
@@ -61,44 +75,61 @@ async def _measure(model: str) -> tuple[list[Row], dict[str, object]]:
                 await asyncio.sleep(_IDLE_WATCH_S)
                 idle_s = served.used_cpu_s - used_s
                 first_load_s, *reloads_s = served.loads_s
-    rows = [
+    seen = _Seen(
+        full_mib=full_mib,
+        empty_mib=empty_mib,
+        cache_bytes=cache["fimble_cache_bytes"],
+        first_load_s=first_load_s,
+        reloads_s=reloads_s,
+        answers_s=answers_s,
+        idle_s=idle_s,
+    )
+    details: dict[str, object] = {
+        "reloads_s": reloads_s,
+        "answers_s": answers_s,
+        "first_load_s": first_load_s,
+    }
+    return _to_rows(name, seen), details
+
+
+def _to_rows(name: str, seen: _Seen) -> list[Row]:
+    return [
         Row(
             measure=f"resident memory at work and unloaded ({name})",
             unit="MiB",
-            ours=round(empty_mib, 1),
-            other=round(full_mib, 1),
+            ours=round(seen.empty_mib, 1),
+            other=round(seen.full_mib, 1),
             other_name="at work, cache in use",
-            merit=round(full_mib - empty_mib, 1),
+            merit=round(seen.full_mib - seen.empty_mib, 1),
             merit_words="MiB given back",
             target=None,
-            note=f"{cache['fimble_cache_bytes'] / 2**20:.0f} MiB of keys and values",
+            note=f"{seen.cache_bytes / 2**20:.0f} MiB of keys and values",
         ),
         Row(
             measure=f"loading again what was unloaded, for a request ({name})",
             unit="s",
-            ours=round(median(reloads_s), 3),
+            ours=round(median(seen.reloads_s), 3),
             other=None,
             other_name="",
-            merit=round(median(reloads_s), 3),
+            merit=round(median(seen.reloads_s), 3),
             merit_words="s",
             target=1.0,
             is_ceiling=True,
-            note=f"answered after {median(answers_s):.2f} s; the first loading, with the start of "
-            f"torch, took {first_load_s:.2f} s",
+            note=f"answered after {median(seen.answers_s):.2f} s; the first loading, with the "
+            f"start of torch, took {seen.first_load_s:.2f} s",
         ),
         Row(
             measure=f"processor time of {_IDLE_WATCH_S:.0f} idle seconds ({name})",
             unit="s",
-            ours=round(idle_s, 3),
+            ours=round(seen.idle_s, 3),
             other=None,
             other_name="",
-            merit=round(idle_s / _IDLE_WATCH_S, 4),
+            merit=round(seen.idle_s / _IDLE_WATCH_S, 4),
             merit_words="of a core",
             target=0.005,
             is_ceiling=True,
         ),
     ]
-    return rows, {"reloads_s": reloads_s, "answers_s": answers_s, "first_load_s": first_load_s}
 
 
 async def _ask_widely(client: WireClient) -> None:

@@ -21,29 +21,37 @@ __all__ = ["export_to_gguf", "measure_engine", "write_random"]
 
 _LLAMA_PYTHON = "FIMBLE_LLAMA_PYTHON"
 
+_Only = Annotated[
+    str | None, typer.Option(help="Parts to run, with commas between; all if left out.")
+]
+_Model = Annotated[str | None, typer.Option(help="The model that ships, by name.")]
+_Large = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the model for speed; random weights of 62M if left out."),
+]
+_Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of every contender; all cores if left out.")
+]
+_LlamaPython = Annotated[
+    str | None,
+    typer.Option(
+        envvar=_LLAMA_PYTHON, help="A Python that has llama-cpp-python; this one if left out."
+    ),
+]
+_Work = Annotated[
+    Path | None, typer.Option(help="Folder that keeps the models made for measuring.")
+]
+_Out = Annotated[Path | None, typer.Option(help="Folder for the result's files.")]
+
 
 def measure_engine(
-    only: Annotated[
-        str | None, typer.Option(help="Parts to run, with commas between; all if left out.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The model that ships, by name.")] = None,
-    large: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the model for speed; random weights of 62M if left out."),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of every contender; all cores if left out.")
-    ] = None,
-    llama_python: Annotated[
-        str | None,
-        typer.Option(
-            envvar=_LLAMA_PYTHON, help="A Python that has llama-cpp-python; this one if left out."
-        ),
-    ] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder that keeps the models made for measuring.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the result's files.")] = None,
+    only: _Only = None,
+    model: _Model = None,
+    large: _Large = None,
+    threads: _Threads = None,
+    llama_python: _LlamaPython = None,
+    work: _Work = None,
+    out: _Out = None,
 ) -> None:
     """Measure the engine beside llama.cpp and transformers, and with many typists at once."""
     import fimble_model

@@ -31,32 +31,47 @@ from fimble_server.completion.plan import Limits
 
 __all__ = ["course_to_json", "replay_folder"]
 
+_Folder = Annotated[Path, typer.Argument(help="A folder of packages: the files to type.")]
+_Model = Annotated[str | None, typer.Option("--model", help="A model's name or folder.")]
+_Files = Annotated[int, typer.Option(min=1, help="Most files that are typed.")]
+_Keys = Annotated[int, typer.Option(min=1, help="Characters typed in all, about.")]
+_Seed = Annotated[int, typer.Option(help="Of the choice of files and of the person.")]
+_Policy = Annotated[
+    Policy, typer.Option(help="What the person checks before taking: a word or a line.")
+]
+_Eagerness = Annotated[float, typer.Option(min=0, max=1, help="The user's dial.")]
+_Neighbours = Annotated[int, typer.Option(min=0, help="Other files open beside.")]
+_MsPerPass = Annotated[
+    float, typer.Option(min=0.1, help="Simulated milliseconds of the engine's pass.")
+]
+_Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the model.")]
+_Without = Annotated[
+    list[str] | None, typer.Option("--without", help=f"Leave out: {', '.join(PART_NAMES)}.")
+]
+_Ablation = Annotated[
+    bool, typer.Option("--ablation", help="Once whole, then without each part in turn.")
+]
+_Out = Annotated[Path | None, typer.Option(help="Folder for the results as files.")]
+_Collect = Annotated[
+    Path | None, typer.Option(help="Keep what the model wrote here, for `fit-confidence`.")
+]
+
 
 def replay_folder(
-    folder: Annotated[Path, typer.Argument(help="A folder of packages: the files to type.")],
-    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
-    files: Annotated[int, typer.Option(min=1, help="Most files that are typed.")] = 20,
-    keys: Annotated[int, typer.Option(min=1, help="Characters typed in all, about.")] = 4_000,
-    seed: Annotated[int, typer.Option(help="Of the choice of files and of the person.")] = 0,
-    policy: Annotated[
-        Policy, typer.Option(help="What the person checks before taking: a word or a line.")
-    ] = Policy.LINE,
-    eagerness: Annotated[float, typer.Option(min=0, max=1, help="The user's dial.")] = 0.5,
-    neighbours: Annotated[int, typer.Option(min=0, help="Other files open beside.")] = 3,
-    ms_per_pass: Annotated[
-        float, typer.Option(min=0.1, help="Simulated milliseconds of the engine's pass.")
-    ] = 4.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the model.")] = None,
-    without: Annotated[
-        list[str] | None, typer.Option("--without", help=f"Leave out: {', '.join(PART_NAMES)}.")
-    ] = None,
-    ablation: Annotated[
-        bool, typer.Option("--ablation", help="Once whole, then without each part in turn.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results as files.")] = None,
-    collect: Annotated[
-        Path | None, typer.Option(help="Keep what the model wrote here, for `fit-confidence`.")
-    ] = None,
+    folder: _Folder,
+    model: _Model = None,
+    files: _Files = 20,
+    keys: _Keys = 4_000,
+    seed: _Seed = 0,
+    policy: _Policy = Policy.LINE,
+    eagerness: _Eagerness = 0.5,
+    neighbours: _Neighbours = 3,
+    ms_per_pass: _MsPerPass = 4.0,
+    threads: _Threads = None,
+    without: _Without = None,
+    ablation: _Ablation = False,
+    out: _Out = None,
+    collect: _Collect = None,
 ) -> None:
     """Type real files key by key, with a person who takes what is right, and count."""
     course = Course(
