@@ -258,8 +258,8 @@ class Reader:
             if not self._may_close(column, lexeme):
                 self._cut_at(start)
             return
-        is_clause = lexeme in self._boundary.language.clauses
-        is_end = lexeme in self._boundary.language.closing_words
+        language = self._boundary.language
+        is_clause, is_end = lexeme in language.clauses, lexeme in language.closing_words
         if is_end and column == self._floor and column not in self._own_headers:
             if column == self._boundary.closing_column:
                 self._may_close(column, lexeme)
@@ -275,9 +275,7 @@ class Reader:
             if self._is_after_jump and not is_clause:
                 self._cut_at(start)
                 return
-            self._is_after_jump = kind is LexemeKind.WORD and (
-                lexeme in self._boundary.language.jumps
-            )
+            self._is_after_jump = kind is LexemeKind.WORD and lexeme in language.jumps
         if column <= self._floor and not is_clause and self._is_new_statement(kind, lexeme):
             if self._boundary.extent is Extent.STATEMENT and self._has_statement:
                 self._cut_at(start)
