@@ -91,7 +91,7 @@ def cached_models(cache_dir: Path | None = None) -> tuple[CachedModel, ...]:
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:
-        repositories = scan_cache_dir(cache_dir).repos
+        repositories = scan_cache_dir(_cache(cache_dir)).repos
     except CacheNotFound:
         return ()
     found = [
@@ -117,7 +117,10 @@ def find_cached(model_id: ModelId, cache_dir: Path | None = None) -> CachedModel
     from huggingface_hub import try_to_load_from_cache
 
     path = try_to_load_from_cache(
-        model_id.repository, "config.json", revision=model_id.revision, cache_dir=cache_dir
+        model_id.repository,
+        "config.json",
+        revision=model_id.revision,
+        cache_dir=_cache(cache_dir),
     )
     if not isinstance(path, str):
         return None
@@ -172,7 +175,7 @@ def pull(
     from huggingface_hub import constants, hf_hub_download
 
     report = on_progress or (lambda progress: None)
-    cache = Path(cache_dir or constants.HF_HUB_CACHE)
+    cache = _cache(cache_dir)
     model_id = ModelId(repository=remote.repository, revision=remote.revision)
     _refuse_full_disk(remote, cache)
     n_done, folder = 0, None
@@ -214,7 +217,7 @@ def remove(repository: str, cache_dir: Path | None = None) -> int:
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:
-        cache = scan_cache_dir(cache_dir)
+        cache = scan_cache_dir(_cache(cache_dir))
     except CacheNotFound:
         return 0
     commits = [
@@ -228,6 +231,13 @@ def remove(repository: str, cache_dir: Path | None = None) -> int:
     strategy = cache.delete_revisions(*commits)
     strategy.execute()
     return int(strategy.expected_freed_size)
+
+
+def _cache(cache_dir: Path | None) -> Path:
+    """Where the hub's library keeps models, unless a place is named."""
+    from huggingface_hub import constants
+
+    return cache_dir or Path(constants.HF_HUB_CACHE)
 
 
 def _note_as_newest(snapshot: Path) -> None:
