@@ -42,7 +42,12 @@ def answer_to_json(answer: Answer, *, buffer: Buffer, load_ms: float) -> str:
             if model
             else None,
             "context": [
-                {"source": piece.source, "path": piece.path, "tokens": piece.n_tokens}
+                {
+                    "source": piece.source,
+                    "path": piece.path,
+                    "tokens": piece.n_tokens,
+                    "left_out": piece.left_out.by_name,
+                }
                 for piece in answer.context
             ],
             "steps": [{"step": each.step, "effect": each.effect} for each in answer.steps],

@@ -114,6 +114,7 @@ def draw_explanation(answer: Answer) -> RenderableType:
             f"context     {piece.source} {piece.path}, {piece.n_tokens} tokens"
             for piece in answer.context
         ),
+        *_describe_left_out(answer),
         *(f"step        {note.step}: {note.effect}" for note in answer.steps),
         *(
             f"hidden      {hidden.text!r}: {hidden.reason} ({hidden.step})"
@@ -124,6 +125,17 @@ def draw_explanation(answer: Answer) -> RenderableType:
         model = answer.model
         lines.append(f"model       {model.name}, {model.dtype} on {model.device}")
     return Padding(Text("\n".join(lines), style="dim"), (0, 0, 1, 2))
+
+
+def _describe_left_out(answer: Answer) -> list[str]:
+    """That the file was cut to fit the model's context, where it was."""
+    return [
+        f"left out    {piece.left_out.n_lines_before} lines before the cursor "
+        f"({piece.left_out.n_chars_before} characters), {piece.left_out.n_lines_after} after it "
+        f"({piece.left_out.n_chars_after}): the prompt had no room"
+        for piece in answer.context
+        if piece.left_out
+    ]
 
 
 def save_picture(console: Console, path: Path) -> None:

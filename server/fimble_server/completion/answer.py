@@ -6,9 +6,10 @@ wing turns them into lines and UTF-16 units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import ModelInfo
+from fimble_server.completion.left_out import LeftOut
 from fimble_server.completion.plan import Plan
 
 __all__ = ["Answer", "ContextPiece", "Hidden", "StepNote", "Suggestion", "Timing", "TokenCounts"]
@@ -76,11 +77,15 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextPiece:
-    """One piece of text the model was shown: where from, and what it cost."""
+    """One piece of text the model was shown: where from, and what it cost.
+
+    Of the file at the cursor `left_out` is what the prompt had no room for; other pieces are whole.
+    """
 
     source: str
     path: str
     n_tokens: int
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,12 @@ def answer_of(
         for piece, n_tokens in shown
     )
     n_own_tokens = max(0, tokens.prompt - sum(piece.n_tokens for piece in others))
-    own = ContextPiece(source="buffer", path=stream.snapshot.path, n_tokens=n_own_tokens)
+    own = ContextPiece(
+        source="buffer",
+        path=stream.snapshot.path,
+        n_tokens=n_own_tokens,
+        left_out=stream.left_out,
+    )
     return Answer(
         plan=plan,
         suggestions=tuple(_suggestion_of(draft, page, new_id()) for draft in drafts.shown),

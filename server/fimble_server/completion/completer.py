@@ -30,6 +30,7 @@ from fimble_server.completion.answering import (
 )
 from fimble_server.completion.engine_port import EnginePort, Generation
 from fimble_server.completion.job_building import job_for
+from fimble_server.completion.left_out import LeftOut
 from fimble_server.completion.mode import decide
 from fimble_server.completion.owner import Owner
 from fimble_server.completion.page import Page, page_of
@@ -174,8 +175,8 @@ class Completer:
             stream.texts = texts
             owner.tell()
 
-        def take_surrounded(surrounded: Surrounded | None) -> None:
-            stream.surrounded = surrounded
+        def take_shown(surrounded: Surrounded | None, left_out: LeftOut) -> None:
+            stream.surrounded, stream.left_out = surrounded, left_out
 
         job = job_for(
             snapshot,
@@ -183,7 +184,7 @@ class Completer:
             plan,
             owner.desk,
             is_ahead=is_ahead,
-            on_surrounded=take_surrounded,
+            on_shown=take_shown,
         )
         job = dataclasses.replace(job, on_progress=take_progress)
         task = asyncio.get_running_loop().create_task(self._port.generate(job))

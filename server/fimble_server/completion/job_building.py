@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import ModelInfo, Request, TextCodec
 from fimble_server.completion.engine_port import Job
+from fimble_server.completion.left_out import LeftOut
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.project_texts import gather_texts
@@ -26,7 +27,7 @@ __all__ = ["PromptDesk", "job_for"]
 
 
 # Called where the engine runs, before the job's rows are.
-OnSurrounded = Callable[[Surrounded | None], None]
+OnShown = Callable[[Surrounded | None, LeftOut], None]
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ def job_for(
     desk: PromptDesk,
     *,
     is_ahead: bool,
-    on_surrounded: OnSurrounded | None = None,
+    on_shown: OnShown | None = None,
 ) -> Job:
     """What is ahead leaves no trace: neither its text in the memory nor its window on the desk."""
     texts = gather_texts(snapshot, page)
@@ -55,8 +56,8 @@ def job_for(
         laid_out = lay_out(page, desk.layout, budget, codec, surrounded)
         if not is_ahead:
             desk.layout = laid_out.layout
-        if on_surrounded is not None:
-            on_surrounded(surrounded)
+        if on_shown is not None:
+            on_shown(surrounded, laid_out.left_out)
         if texts is None:
             return build_requests(laid_out, plan, budget)
         return build_requests(

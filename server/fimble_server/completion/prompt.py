@@ -27,6 +27,7 @@ from fimble_model.engine.protocol import (
     TextCodec,
 )
 from fimble_model.engine.stopping import FirstOf
+from fimble_server.completion.left_out import LeftOut, count_left_out
 from fimble_server.completion.looping import StopInLoop
 from fimble_server.completion.overlap import is_only_closers
 from fimble_server.completion.page import Page
@@ -83,10 +84,14 @@ class PromptLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaidOut:
-    """A prompt, and the layout to hand in with the next request of its buffer."""
+    """A prompt, and the layout to hand in with the next request of its buffer.
+
+    `left_out` is what the budget had no room for. Closers behind the cursor do not count.
+    """
 
     prompt: Prompt
     layout: PromptLayout
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def plan_budget(model: ModelInfo, plan: Plan) -> PromptBudget:
@@ -154,7 +159,9 @@ def lay_out(
         suffix=suffix,
         n_suffix_tokens=n_suffix_tokens,
     )
-    return LaidOut(prompt=prompt, layout=layout)
+    suffix_end = _suffix_start(page) + len(suffix)
+    left_out = count_left_out(page.text, start, suffix_end)
+    return LaidOut(prompt=prompt, layout=layout, left_out=left_out)
 
 
 def build_requests(
@@ -215,12 +222,17 @@ def _choose_start(page: Page, n_tokens: int, codec: TextCodec) -> int:
     return line_start if is_near else earliest
 
 
+def _suffix_start(page: Page) -> int:
+    """Where the suffix begins: behind the closers that are all that follows on the line."""
+    right = page.line_right
+    return page.cursor + (len(right) if is_only_closers(right) else 0)
+
+
 def _choose_suffix(
     page: Page, last: PromptLayout | None, budget: PromptBudget, codec: TextCodec
 ) -> tuple[str, int]:
     """The suffix and its tokens: the last one while it is true and not too short."""
-    right = page.line_right
-    start = page.cursor + (len(right) if is_only_closers(right) else 0)
+    start = _suffix_start(page)
     if last is not None and page.text.startswith(last.suffix, start):
         is_all = start + len(last.suffix) == len(page.text)
         if is_all or 2 * last.n_suffix_tokens >= budget.n_suffix_tokens:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fimble_model.engine.protocol import Finish
 from fimble_server.completion.answer import Answer
+from fimble_server.completion.left_out import LeftOut
 from fimble_server.completion.overlap import CLOSERS
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
@@ -22,7 +23,7 @@ __all__ = ["Stream", "agrees", "find_typed"]
 @dataclass(slots=True, eq=False, kw_only=True)
 class Stream:
     """One job for one page. `texts` are its rows' so far; `answer` is there once it has ended;
-    `surrounded` is what the prompt showed besides the page.
+    `surrounded` is what the prompt showed besides the page, `left_out` what it had no room for.
 
     `is_ahead` where nobody asked for its page yet. `error` is why it has no answer; where it has
     ended with neither, a newer job replaced it.
@@ -37,6 +38,7 @@ class Stream:
     has_ended: bool = False
     finishes: tuple[Finish, ...] = field(default=(), repr=False)
     surrounded: Surrounded | None = field(default=None, repr=False)
+    left_out: LeftOut = field(default_factory=LeftOut)
     answer: Answer | None = field(default=None, repr=False)
     error: BaseException | None = None
 

@@ -6,7 +6,7 @@ client asked for exactly those.
 
 from __future__ import annotations
 
-from fimble_server.completion.answer import Answer
+from fimble_server.completion.answer import Answer, ContextPiece
 
 __all__ = ["explain_answer"]
 
@@ -52,8 +52,14 @@ def explain_answer(answer: Answer, *, n_shown: int) -> dict[str, object]:
         "model": None
         if model is None
         else {"name": model.name, "device": model.device, "dtype": model.dtype},
-        "context": [
-            {"source": piece.source, "path": piece.path, "tokens": piece.n_tokens}
-            for piece in answer.context
-        ],
+        "context": [_piece_entry(piece) for piece in answer.context],
+    }
+
+
+def _piece_entry(piece: ContextPiece) -> dict[str, object]:
+    return {
+        "source": piece.source,
+        "path": piece.path,
+        "tokens": piece.n_tokens,
+        "left_out": piece.left_out.by_name,
     }

@@ -59,6 +59,21 @@ def test_complete_prints_the_promised_keys(source: Path) -> None:
     assert answer["suggestions"] or answer["hidden"]
 
 
+def test_a_long_file_is_cut_and_said_to_be(tmp_path: Path) -> None:
+    """What does not fit the model's context is left out, and every way to ask why says so."""
+    path = tmp_path / "long.py"
+    lines = [f"value_{index} = {index}" for index in range(900)]
+    lines[449] = "total = "
+    path.write_text("\n".join(lines), "utf-8")
+    told = _run("complete", f"{path}:450:9", "--json")
+    assert told.exit_code == 0, told.output
+    left_out = json.loads(told.stdout)["context"][0]["left_out"]
+    assert 0 < left_out["lines_before"] < 449
+    assert 0 < left_out["lines_after"] < 450
+    drawn = _run("complete", f"{path}:450:9", "--explain")
+    assert f"left out    {left_out['lines_before']} lines before the cursor" in drawn.stdout
+
+
 def test_ranges_count_in_utf16(source: Path, tmp_path: Path) -> None:
     """An emoji left of the cursor counts as two: the terminal's column 19 is LSP's 19, not 18."""
     eager = tmp_path / "eager.toml"

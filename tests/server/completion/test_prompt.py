@@ -140,6 +140,24 @@ def test_a_prompt_fits_its_budget_and_is_true_to_the_text(
 
 
 @settings(max_examples=60)
+@given(TEXTS, TEXTS, st.integers(1, 60), st.integers(1, 40))
+def test_what_was_cut_to_fit_is_counted_and_nothing_else_is(
+    left: str, right: str, n_prefix: int, n_suffix: int
+) -> None:
+    """What was left out and what was shown add up to the file, but for closers at the cursor."""
+    page = page_of(snapshot_of(left + CURSOR_MARK + right))
+    laid_out = lay_out(page, None, _budget(n_prefix, n_suffix), CHARS)
+    shown, left_out = read_prompt(laid_out.prompt), laid_out.left_out
+    closers = page.line_right if not page.line_right.strip(" )") else ""
+    assert left_out.n_chars_before + len(shown.prefix) == page.cursor
+    n_after = len(page.text) - page.cursor - len(shown.suffix) - left_out.n_chars_after
+    assert n_after == len(closers)
+    assert left_out.n_lines_before == page.text.count("\n", 0, left_out.n_chars_before)
+    end = len(page.text) - left_out.n_chars_after
+    assert left_out.n_lines_after == page.text.count("\n", end)
+
+
+@settings(max_examples=60)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=2, max_size=5))
 def test_whatever_was_before_the_window_is_true_to_the_text(pairs: list[tuple[str, str]]) -> None:
     """A layout of another text, or of a place far away, does no harm."""
