@@ -46,7 +46,7 @@ def gguf_of(folder: Path, kind: str, options: EngineOptions) -> Path:
     path = options.work / f"{folder.name}-{kind}.gguf"
     weights = folder / "model.safetensors"
     if not path.exists() or path.stat().st_mtime < weights.stat().st_mtime:
-        from fimble_eval.engine_speed.gguf_export import export_gguf
+        from fimble_model.training.export_gguf import export_gguf
 
         export_gguf(folder, path, kind)
     return path

@@ -94,8 +94,8 @@ def export_to_gguf(
     kind: Annotated[str, typer.Option(help="f32, f16 or q8_0.")] = "q8_0",
 ) -> None:
     """Write a model as GGUF, so that llama.cpp runs the same weights (given token ids)."""
-    from fimble_eval.engine_speed.gguf_export import GGUF_KINDS, export_gguf
     from fimble_model.shipped import find_model_folder
+    from fimble_model.training.export_gguf import GGUF_KINDS, export_gguf
 
     if kind not in GGUF_KINDS:
         raise FimbleError(

@@ -33,7 +33,10 @@ _SHIPPED_PATH = "model/fimble_model/weights/fimble-nano"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
-    """An engine and what results call it. `fingerprint` is of its weights, empty for none."""
+    """An engine and what results call it. `fingerprint` is of its weights, empty for none.
+
+    A shipped model goes by its name and the commit that its weights came with.
+    """
 
     engine: Engine
     label: str
@@ -60,7 +63,28 @@ def _load(folder: Path) -> Rival:
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
-    return Rival(engine=engine, label=engine.model.name, fingerprint=digest.hexdigest()[:12])
+    commit = _commit_of_weights(folder)
+    label = f"{engine.model.name}@{commit}" if commit else engine.model.name
+    return Rival(engine=engine, label=label, fingerprint=digest.hexdigest()[:12])
+
+
+def _commit_of_weights(folder: Path) -> str | None:
+    """The commit that last changed a folder's weights; None where git does not keep them so."""
+    weights = "*.safetensors"
+    changed = _git("status", "--porcelain", "--", weights, folder=folder)
+    commit = _git("log", "-1", "--format=%h", "--", weights, folder=folder)
+    return commit if changed == "" and commit else None
+
+
+def _git(*arguments: str, folder: Path) -> str | None:
+    """What git says of a folder; None where there is no git, or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _constant(text: str) -> Rival:

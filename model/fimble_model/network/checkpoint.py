@@ -20,6 +20,8 @@ from torch import Tensor
 from fimble_model.errors import CheckpointError
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.families import Part, build_parts, is_derived_key, parse_config
+from fimble_model.network.levels import Levels, stack_levels
+from fimble_model.network.stored_levels import scale_key_of
 
 __all__ = ["Checkpoint", "load_config", "open_checkpoint"]
 
@@ -55,6 +57,8 @@ class Checkpoint:
     def read(self, parameter_name: str, dtype: torch.dtype | None = None) -> Tensor:
         """One parameter, its parts stacked; in the checkpoint's own float type if None.
 
+        Matrices that are stored in int8 are widened.
+
         Raises `CheckpointError` for a tensor of another shape or of a type that is no float.
         """
         tensors = [self._read_part(part) for part in self._parts[parameter_name]]
@@ -67,7 +71,29 @@ class Checkpoint:
             start += tensor.shape[0]
         return parameter
 
-    def _read_part(self, part: Part) -> Tensor:
+    def try_read_levels(self, parameter_name: str) -> Levels | None:
+        """A matrix as it is stored in int8, its parts stacked; None for what is stored in floats.
+
+        Raises `CheckpointError` for a tensor of another shape or type.
+        """
+        parts = self._parts[parameter_name]
+        if not all(scale_key_of(part.key) in self._files for part in parts):
+            return None
+        return stack_levels([self._read_levels(part) for part in parts])
+
+    def _read_levels(self, part: Part) -> Levels:
+        n_channels = part.shape[0]
+        levels = self._read_tensor(part)
+        scale = self._read_tensor(Part(scale_key_of(part.key), (n_channels, 1)))
+        if (levels.dtype, scale.dtype) != (torch.int8, torch.float32):
+            raise CheckpointError(
+                expected=f"{part.key} in int8 and its scales in float32",
+                found=f"{levels.dtype} and {scale.dtype}",
+                to_do=_FETCH_AGAIN,
+            )
+        return Levels(levels, scale.flatten())
+
+    def _read_tensor(self, part: Part) -> Tensor:
         try:
             tensor = self._files[part.key].get_tensor(part.key)
         except SafetensorError as error:
@@ -78,6 +104,12 @@ class Checkpoint:
                 found=f"shape {list(tensor.shape)}",
                 to_do=_FETCH_AGAIN,
             )
+        return tensor
+
+    def _read_part(self, part: Part) -> Tensor:
+        if scale_key_of(part.key) in self._files:
+            return self._read_levels(part).widen()
+        tensor = self._read_tensor(part)
         if tensor.dtype not in _FLOATS:
             raise CheckpointError(
                 expected=f"{part.key} in float16, bfloat16 or float32",
@@ -203,7 +235,9 @@ def _match_parts(
                 _check_same(files, head.key, embedding.key)
     expected = {part.key for some_parts in parts.values() for part in some_parts}
     tied = set() if not config.tied_embeddings else {part.key for part in head_parts}
-    unused = {key for key in files if key not in expected | tied and not is_derived_key(key)}
+    scales = {scale_key_of(key) for key in expected}
+    known = expected | tied | scales
+    unused = {key for key in files if key not in known and not is_derived_key(key)}
     if missing := expected - files.keys():
         raise _mismatch(f"the {len(expected)} tensors that {_CONFIG} implies", missing, "missing")
     if unused:

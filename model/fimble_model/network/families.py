@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fimble_model.errors import CheckpointError
 from fimble_model.network.config import NetworkConfig
+from fimble_model.network.stored_levels import states_int8
 
 __all__ = [
     "FAMILIES",
@@ -199,8 +200,10 @@ def _refuse_features(values: Mapping[str, object]) -> None:
         raise _unsupported("hidden_act to be 'silu'", f"{activation!r}")
     if values.get("use_sliding_window"):
         raise _unsupported("attention over the whole context", "use_sliding_window")
-    if values.get("quantization_config"):
-        raise _unsupported("plain float weights", "a quantization_config")
+    if (stored := values.get("quantization_config")) and not states_int8(stored):
+        raise _unsupported(
+            "float weights, or int8 as fimble-train writes it", "another quantization_config"
+        )
     if values.get("partial_rotary_factor", 1.0) != 1.0:
         raise _unsupported("rotary over whole heads", "a partial_rotary_factor")
 

@@ -17,6 +17,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from fimble_model.network.levels import Levels
+
 __all__ = ["Int8Linear", "largest_weight_level"]
 
 # A row in [-1, 1] becomes levels [1, 255] of an unsigned byte, 128 being zero.
@@ -36,7 +38,9 @@ class Int8Linear(nn.Module):
     Keeps the invariant that the packed weight never changes: it serves, it does not train.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor | Levels, bias: Tensor | None) -> None:
+        # NOTE: where FBGEMM sums fewer levels exactly, stored ones are rounded a second time.
+        weight = weight.widen() if isinstance(weight, Levels) else weight
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.bias = None if bias is None else bias.float()

@@ -19,6 +19,7 @@ from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement, count_cores, plan_threads
 from fimble_model.network.families import build_parts
 from fimble_model.network.layers import Rotary
+from fimble_model.network.levels import Levels
 from fimble_model.network.native.linear import PanelLinear
 from fimble_model.network.native.network import NativeNetwork, why_not_native
 from fimble_model.network.native.tuning import choose_threads
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # A parameter by its name; None for the type asks for the one it is stored in.
 _Read = Callable[[str, torch.dtype | None], Tensor]
+# A linear layer's matrix by its name, as it is stored or in float32.
+_ReadMatrix = Callable[[str], Tensor | Levels]
 _OnProgress = Callable[[float], None]
 
 
@@ -43,7 +46,12 @@ def load_network(
     torch's threads for the whole process. Raises `CheckpointError`.
     """
     with open_checkpoint(folder) as checkpoint:
-        return _build(checkpoint.config, checkpoint.read, placement, on_progress)
+
+        def read_matrix(name: str) -> Tensor | Levels:
+            stored = checkpoint.try_read_levels(name)
+            return checkpoint.read(name, torch.float32) if stored is None else stored
+
+        return _build(checkpoint.config, checkpoint.read, read_matrix, placement, on_progress)
 
 
 def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -> Transformer:
@@ -55,7 +63,7 @@ def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -
     def read(name: str, dtype: torch.dtype | None) -> Tensor:
         return parameters[name].detach().to(dtype or torch.float32, copy=True)
 
-    return _build(config, read, placement, None)
+    return _build(config, read, lambda name: read(name, torch.float32), placement, None)
 
 
 def to_checkpoint_tensors(transformer: Transformer) -> dict[str, Tensor]:
@@ -85,7 +93,11 @@ class _Slot(NamedTuple):
 
 
 def _build(
-    config: NetworkConfig, read: _Read, placement: Placement, on_progress: _OnProgress | None
+    config: NetworkConfig,
+    read: _Read,
+    read_matrix: _ReadMatrix,
+    placement: Placement,
+    on_progress: _OnProgress | None,
 ) -> Transformer:
     _set_threads(config, placement)
     is_native = _is_native(config, placement)
@@ -98,7 +110,7 @@ def _build(
         transformer.rotary.grow(config.max_positions)
     slots = _find_slots(transformer)
     for index, slot in enumerate(slots):
-        _place(slot, config, read, placement, is_native=is_native)
+        _place(slot, config, read, read_matrix, placement, is_native=is_native)
         if on_progress:
             on_progress((index + 1) / len(slots))
     if config.tied_embeddings and placement.dtype is not Dtype.INT8:
@@ -137,7 +149,13 @@ def _find_slots(transformer: Transformer) -> list[_Slot]:
 
 
 def _place(
-    slot: _Slot, config: NetworkConfig, read: _Read, placement: Placement, *, is_native: bool
+    slot: _Slot,
+    config: NetworkConfig,
+    read: _Read,
+    read_matrix: _ReadMatrix,
+    placement: Placement,
+    *,
+    is_native: bool,
 ) -> None:
     is_tied_head = slot.name == "head" and config.tied_embeddings
     is_int8 = placement.dtype is Dtype.INT8
@@ -145,7 +163,7 @@ def _place(
         weight_name = "embedding.weight" if is_tied_head else f"{slot.name}.weight"
         has_bias = slot.module.bias is not None
         bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
-        weight = read(weight_name, torch.float32)
+        weight = read_matrix(weight_name)
         is_paired = slot.attribute == "gate_up"
         linear = (
             PanelLinear(weight, bias, is_paired=is_paired)

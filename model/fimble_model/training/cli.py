@@ -6,8 +6,6 @@ Owns the verbs, their options and what they show. Every decision is made elsewhe
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,25 +13,20 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
+from fimble_model.engine.clock import SystemClock
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
+from fimble_model.training.bars import console, reporter, stage_bar
 from fimble_model.training.displays import draw_plan, show_dry_run, show_plan, show_scores
 from fimble_model.training.documents import load_packed
 from fimble_model.training.dry_run import measure_steps
+from fimble_model.training.forms import FORMS, path_beside, write_form
 from fimble_model.training.hardware_speed import measure_hardware
 from fimble_model.training.neighbours import Neighbours
 from fimble_model.training.options import (
+    AlsoOption,
     BenchmarksOption,
     CasesOption,
     CompareOption,
@@ -54,7 +47,6 @@ from fimble_model.training.options import (
 )
 from fimble_model.training.own_code import read_own_code
 from fimble_model.training.planning import optimal_parameters, plan_sizes
-from fimble_model.training.pretraining import Progress as TrainingProgress
 from fimble_model.training.recipes import find_recipe
 from fimble_model.training.samples import Layout, SampleMaker
 from fimble_model.training.sources import SHIPPED_SOURCES, load_sources
@@ -68,16 +60,10 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Make a Fimble model: corpus, clean, tokenizer, train, export.",
 )
-console = Console()
 
 _DEFAULT_WORK = Path("runs")
 _DEFAULT_RECIPE = "fimble-nano"
 _CHECKPOINT_EVERY_S = 120.0
-
-
-class _MonotonicClock:
-    def now_ms(self) -> float:
-        return time.monotonic() * 1000
 
 
 def main() -> None:
@@ -97,7 +83,7 @@ def corpus(
 ) -> None:
     """Fetch the packages, licence first."""
     listed = load_sources(sources)
-    with _bar() as bar:
+    with stage_bar() as bar:
         task = bar.add_task("corpus", total=len(listed))
         fetched = _workshop(work, model).fetch(listed, on_source=lambda _: bar.advance(task))
     for each in fetched:
@@ -115,7 +101,7 @@ def clean(
     package_chars: PackageCharsOption = 8_000_000,
 ) -> None:
     """Filter the corpus and say what each filter removed."""
-    with _bar() as bar:
+    with stage_bar() as bar:
         task = bar.add_task("clean", total=None)
         report = _workshop(work, model).clean(
             tuple(benchmarks or ()),
@@ -211,15 +197,15 @@ def train(
         n_workers=workers,
     )
     if dry_run:
-        show_dry_run(measure_steps(trainer, _MonotonicClock(), n_steps=dry_run), console)
+        show_dry_run(measure_steps(trainer, SystemClock(), n_steps=dry_run), console)
         return
-    with _bar() as bar:
+    with stage_bar() as bar:
         task = bar.add_task("train", total=time_s)
         workshop.train(
             trainer,
-            clock=_MonotonicClock(),
+            clock=SystemClock(),
             checkpoint_every_s=_CHECKPOINT_EVERY_S,
-            on_progress=_reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
+            on_progress=reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
         )
 
 
@@ -231,18 +217,35 @@ def export(
     threads: ThreadsOption = 2,
     cases: CasesOption = 200,
     compare: CompareOption = None,
+    also: AlsoOption = None,
 ) -> None:
     """Measure the newest checkpoint and write the model folder and its card."""
     torch.set_num_threads(threads)
     workshop = _workshop(work, model)
     folder = workshop.model_folder / "export" if out is None else out
+    targets = {form: path_beside(folder, form) for form in also or ()}
     with console.status("measuring"):
         today = datetime.now(tz=UTC).date()
         facts = workshop.export(folder, made_on=today, n_cases=cases, compared_with=compare)
+        for form, target in targets.items():
+            write_form(folder, form, target)
     score = facts.score
     console.print(f"{folder}: {facts.n_parameters:,} parameters")
     console.print(f"{score.bits_per_char:.3f} bits per character on held-out packages")
     console.print(f"{score.line_end_share:.1%} of line ends, {score.whole_line_share:.1%} of lines")
+
+
+@app.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="Shipped model's name, or a model folder.")],
+    form: Annotated[str, typer.Argument(help=f"One of {', '.join(FORMS)}.")],
+    out: OutOption = None,
+) -> None:
+    """Write a model in another form: int8 for Fimble, GGUF for llama.cpp."""
+    folder = find_model_folder(model)
+    target = path_beside(Path(folder.name), form) if out is None else out
+    write_form(folder, form, target)
+    console.print(f"{target}: {_n_bytes(target):,} bytes", soft_wrap=True)
 
 
 @app.command()
@@ -279,7 +282,7 @@ def tune_model(
     packed = work / base / "data"
     general = list(load_packed(packed)) if packed.is_dir() else []
     assert minutes is not None, "the option has a default"
-    with _bar() as bar:
+    with stage_bar() as bar:
         task = bar.add_task("tune", total=minutes * 60)
         tuned = tune(
             find_model_folder(base),
@@ -288,8 +291,8 @@ def tune_model(
             scratch,
             target,
             time_s=minutes * 60,
-            clock=_MonotonicClock(),
-            on_progress=_reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
+            clock=SystemClock(),
+            on_progress=reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
         )
     console.print(
         f"{len(own.train):,} files, {tuned.n_chars:,} characters of yours, "
@@ -311,7 +314,7 @@ def plan(
     ),
 ) -> None:
     """Say which size to train in a given time, and what each costs to serve here."""
-    clock = _MonotonicClock()
+    clock = SystemClock()
     given = None if tflops is None else tflops * 1e12
     hardware = measure_hardware(clock, training_flops=given)
     plans = plan_sizes(hardware, minutes * 60)
@@ -348,34 +351,10 @@ def all_stages(
     export(work, model, out, threads, cases)
 
 
-def _reporter(bar: Progress, move: Callable[[float], None]) -> Callable[[TrainingProgress], None]:
-    """Shows progress as a bar in a terminal and as lines in a log."""
-
-    def report(progress: TrainingProgress) -> None:
-        move(progress.elapsed_s)
-        if not console.is_terminal:
-            console.print(
-                f"{progress.elapsed_s:>8.0f} s  step {progress.n_steps:>6}  "
-                f"{progress.n_tokens / 1e6:>7.2f} M tokens  loss {progress.loss:.4f}"
-            )
-        else:
-            bar.update(bar.task_ids[0], description=f"train  loss {progress.loss:.3f}")
-
-    return report
+def _n_bytes(path: Path) -> int:
+    files = path.iterdir() if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files)
 
 
 def _workshop(work: Path, model: str) -> Workshop:
     return Workshop(folder=work, recipe=find_recipe(model))
-
-
-def _bar() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )

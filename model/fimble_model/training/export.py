@@ -19,12 +19,12 @@ from fimble_model.network.config import NetworkConfig
 from fimble_model.training.storage import open_whole, write_text_whole
 from fimble_model.training.tokenizer import END_TOKEN, PAD_TOKEN, SPECIAL_TOKENS
 
-__all__ = ["export_model"]
+__all__ = ["PART_BYTES", "export_model", "save_tensors"]
 
 Json = dict[str, object]
 
 # Small enough for hosts and mail that refuse larger files.
-_PART_BYTES = 15_000_000
+PART_BYTES = 15_000_000
 _INDEX_FILE = "model.safetensors.index.json"
 
 
@@ -34,9 +34,13 @@ def export_model(
     tokenizer: Tokenizer,
     folder: Path,
     *,
-    part_bytes: int = _PART_BYTES,
+    repository_context: bool = False,
+    part_bytes: int = PART_BYTES,
 ) -> None:
     """Write the model folder. `weights` are named as `Transformer.named_parameters` names them.
+
+    `repository_context` states that the model has learned from samples with pieces of other files
+    before them, so that serving may put them there.
 
     Weights of more than `part_bytes` are written in parts of at most that, with an index, as
     loaders of sharded checkpoints read them; one tensor is never split.
@@ -46,14 +50,15 @@ def export_model(
         name: tensor.to(torch.float16).contiguous()
         for name, tensor in _public_tensors(weights, config).items()
     }
-    _save_tensors(tensors, folder, part_bytes)
-    _write_json(folder / "config.json", _model_config(config, tokenizer))
+    save_tensors(tensors, folder, part_bytes)
+    _write_json(folder / "config.json", _model_config(config, tokenizer, repository_context))
     _write_json(folder / "generation_config.json", _generation_config(tokenizer))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(config))
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def _save_tensors(tensors: dict[str, Tensor], folder: Path, part_bytes: int) -> None:
+def save_tensors(tensors: dict[str, Tensor], folder: Path, part_bytes: int) -> None:
+    """Write a folder's weights in place of those it has, in parts where they are large."""
     parts = _split(tensors, part_bytes)
     for stale in (*folder.glob("model*.safetensors"), folder / _INDEX_FILE):
         stale.unlink(missing_ok=True)
@@ -112,11 +117,14 @@ def _public_tensors(weights: Mapping[str, Tensor], config: NetworkConfig) -> dic
     return tensors
 
 
-def _model_config(config: NetworkConfig, tokenizer: Tokenizer) -> Json:
+def _model_config(config: NetworkConfig, tokenizer: Tokenizer, repository_context: bool) -> Json:
     assert config.tied_embeddings, "the export stores no head"
     assert config.qk_norm, "qwen3 has norms for queries and keys"
     biases = (config.qkv_bias, config.output_bias, config.mlp_bias)
     assert not any(biases), "qwen3 has no biases"
+    statement: Json = {"fim_family": "fimble", "fim_orders": ["spm", "psm"]}
+    if repository_context:
+        statement["repository_context"] = True
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
@@ -125,7 +133,7 @@ def _model_config(config: NetworkConfig, tokenizer: Tokenizer) -> Json:
         "bos_token_id": None,
         "dtype": "float16",
         "eos_token_id": tokenizer.token_to_id(END_TOKEN),
-        "fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"]},
+        "fimble": statement,
         "head_dim": config.head_size,
         "hidden_act": "silu",
         "hidden_size": config.width,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "AlsoOption",
     "BenchmarksOption",
     "CasesOption",
     "CompareOption",
@@ -42,6 +43,12 @@ MinutesOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads to train with.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights, order and cuts.")]
+AlsoOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also", help="Another form to write beside it: int8, gguf-q8_0; may be repeated."
+    ),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder of the model; in the work folder if absent.")
 ]

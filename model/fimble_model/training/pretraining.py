@@ -225,11 +225,15 @@ def train(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptWeights:
-    """What the newest checkpoint would ship: the averaged weights once there are any."""
+    """What the newest checkpoint would ship: the averaged weights once there are any.
+
+    `row_tokens` is the length of the rows that they have learned from.
+    """
 
     weights: dict[str, Tensor]
     n_steps: int
     planned_s: float
+    row_tokens: int
     started_from: str | None
 
 
@@ -246,11 +250,13 @@ def load_kept_weights(checkpoints: Path) -> KeptWeights:
     settings = state["settings"]
     assert isinstance(weights, dict)
     assert isinstance(settings, str)
+    run = json.loads(settings)
     return KeptWeights(
         weights=weights,
         n_steps=_whole(state["n_steps"]),
-        planned_s=float(json.loads(settings)["time_s"]),
-        started_from=json.loads(settings).get("started_from"),
+        planned_s=float(run["time_s"]),
+        row_tokens=_whole(run["row_tokens"]),
+        started_from=run.get("started_from"),
     )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "Layout",
     "Sample",
     "SampleMaker",
+    "shows_other_files",
     "trim_prefix",
     "trim_suffix",
 ]
@@ -86,6 +87,11 @@ class Sample:
     suffix: str
     token_ids: tuple[int, ...]
     n_repository_tokens: int = 0
+
+
+def shows_other_files(row_tokens: int) -> bool:
+    """Whether rows of that length hold samples with pieces of other files before them."""
+    return row_tokens >= _MIN_REPOSITORY_WINDOW_TOKENS
 
 
 def trim_suffix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:

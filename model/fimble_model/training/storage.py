@@ -13,22 +13,28 @@ from typing import IO
 
 from fimble_model.training.faults import TrainingError
 
-__all__ = ["open_whole", "write_text_whole"]
+__all__ = ["open_whole", "place_whole", "write_text_whole"]
 
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes the place of `path` when the block ends without a fault.
+    """A file to write to that takes the place of `path`, as `place_whole` has it."""
+    with place_whole(path) as unfinished, unfinished.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def place_whole(path: Path) -> Iterator[Path]:
+    """A path to write that takes the place of `path` when the block ends without a fault.
 
     Where it does not, `path` stays what it was. A full disk or a folder that cannot be written
     to is a `TrainingError`.
     """
     unfinished = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield unfinished
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

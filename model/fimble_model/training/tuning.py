@@ -30,7 +30,7 @@ from fimble_model.training.pretraining import (
     train,
 )
 from fimble_model.training.rows import RowStream
-from fimble_model.training.samples import SampleMaker
+from fimble_model.training.samples import SampleMaker, shows_other_files
 from fimble_model.training.scoring import LanguageScore, score_languages
 from fimble_model.training.tokenizer import load_tokenizer
 from fimble_model.training.warm_start import load_float_network, load_starting_weights
@@ -82,8 +82,8 @@ def tune(
         row_tokens=min(config.max_positions, _MAX_ROW_TOKENS),
         started_from=model_folder.name,
     )
-    documents, maker = [*own.train, *mixed_in], SampleMaker(tokenizer)
-    stream = RowStream(documents, maker, n_tokens=settings.row_tokens, seed=settings.seed)
+    documents, n_tokens = [*own.train, *mixed_in], settings.row_tokens
+    stream = RowStream(documents, SampleMaker(tokenizer), n_tokens=n_tokens, seed=settings.seed)
     weights = load_starting_weights(model_folder, config, tokenizer)
     work.mkdir(parents=True, exist_ok=True)
     train(
@@ -95,7 +95,8 @@ def tune(
     )
     kept = load_kept_weights(work / "checkpoints")
     before = _score(load_float_network(model_folder), tokenizer, own)
-    export_model(kept.weights, config, tokenizer, out)
+    shows_files = shows_other_files(kept.row_tokens)
+    export_model(kept.weights, config, tokenizer, out, repository_context=shows_files)
     return Tuned(
         before=before,
         after=_score(_network_of(config, kept.weights), tokenizer, own),

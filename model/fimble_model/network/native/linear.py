@@ -1,6 +1,6 @@
 """Int8 weights in panels, as the native kernels read them.
 
-Owns how a weight matrix is quantised and laid out. The layout is that of `struct linear` in
+Owns how a weight matrix is laid out. The layout is that of `struct linear` in
 kernels.h. Never reads checkpoints.
 """
 
@@ -11,15 +11,13 @@ import ctypes
 import torch
 from torch import Tensor, nn
 
+from fimble_model.network.levels import Levels, round_to_levels
 from fimble_model.network.native.library import PANEL, LinearStruct, load_library
 from fimble_model.network.native.workspace import Workspace
 
 __all__ = ["PanelLinear"]
 
 _GROUP = PANEL // 2
-_LEVELS = 127
-# A channel of zeros is divided by this; far below any weight that matters.
-_SMALLEST_MAGNITUDE = 1e-30
 
 
 class PanelLinear(nn.Module):
@@ -29,14 +27,15 @@ class PanelLinear(nn.Module):
     network multiplies as it goes. Keeps the invariant that `struct` describes its tensors.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, is_paired: bool = False) -> None:
+    def __init__(
+        self, weight: Tensor | Levels, bias: Tensor | None, *, is_paired: bool = False
+    ) -> None:
         super().__init__()
-        self.out_features, self.in_features = weight.shape
+        levels_VE, scale_V = weight if isinstance(weight, Levels) else round_to_levels(weight)
+        self.out_features, self.in_features = levels_VE.shape
         order = _channel_order(self.out_features, is_paired=is_paired)
-        scale_V = weight.abs().amax(dim=1).clamp_min(_SMALLEST_MAGNITUDE) / _LEVELS
-        levels_VE = (weight / scale_V[:, None]).round_().to(torch.int8)
         self._panels = _to_panels(_reorder(levels_VE, order))
-        self._scales = _reorder(scale_V.float(), order)
+        self._scales = _reorder(scale_V, order)
         self._bias = None if bias is None else _reorder(bias.float(), order)
         self._workspace = Workspace()
         self.struct = LinearStruct(

@@ -12,12 +12,12 @@ import torch
 from gguf.constants import GGUFValueType
 from safetensors import safe_open
 
-from fimble_eval.engine_speed.gguf_export import export_gguf
 from fimble_eval.engine_speed.random_model import write_random_model
 from fimble_model.engine.protocol import TokenId
 from fimble_model.errors import CheckpointError
 from fimble_model.loading import load
 from fimble_model.network.config import NetworkConfig
+from fimble_model.training.export_gguf import export_gguf
 
 SMALL = NetworkConfig(
     n_layers=2,

@@ -8,6 +8,7 @@ encoded by our tokenizer, as the measurements do.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +20,7 @@ from fimble_model.errors import CheckpointError
 from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.families import build_parts
+from fimble_model.training.storage import place_whole
 
 __all__ = ["GGUF_KINDS", "export_gguf"]
 
@@ -35,11 +37,12 @@ _NEAREST_SPLITTING = "qwen2"
 def export_gguf(folder: Path, path: Path, kind: str) -> None:
     """Write the model in `folder` to `path`; `kind` is a key of `GGUF_KINDS`.
 
-    Vectors stay float32, as llama.cpp's own converter leaves them. Raises `CheckpointError` for
-    a folder that holds no qwen3.
+    The file appears when it is whole. Vectors stay float32, as llama.cpp's own converter leaves
+    them. Raises `CheckpointError` for a folder that holds no qwen3.
     """
     matrix_kind, file_kind = GGUF_KINDS[kind]
-    with open_checkpoint(folder) as checkpoint:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_checkpoint(folder) as checkpoint, place_whole(path) as unfinished:
         config = checkpoint.config
         if not config.qk_norm:
             raise CheckpointError(
@@ -47,16 +50,14 @@ def export_gguf(folder: Path, path: Path, kind: str) -> None:
                 found="one without them",
                 to_do="Use llama.cpp's own converter for this model.",
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])
-        _add_shape(writer, config, folder.name)
-        writer.add_file_type(file_kind)
-        _add_vocabulary(writer, folder, config.vocabulary_size)
-        _add_tensors(writer, checkpoint, matrix_kind)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        with closing(gguf.GGUFWriter(unfinished, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])) as writer:
+            _add_shape(writer, config, folder.name)
+            writer.add_file_type(file_kind)
+            _add_vocabulary(writer, folder, config.vocabulary_size)
+            _add_tensors(writer, checkpoint, matrix_kind)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
 
 
 def _add_shape(writer: gguf.GGUFWriter, config: NetworkConfig, name: str) -> None:

@@ -1,0 +1,66 @@
+"""A model folder's matrices in int8: half the bytes, and the same tokens as rounded at load.
+
+Owns what is rounded: every linear layer's matrix, by the rule by which serving rounds it. The
+embedding, which the tied head shares, and the norms stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fimble_model.errors import CheckpointError
+from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
+from fimble_model.network.families import build_parts
+from fimble_model.network.levels import round_to_levels
+from fimble_model.network.stored_levels import INT8_STATEMENT, scale_key_of
+from fimble_model.training.export import PART_BYTES, save_tensors
+from fimble_model.training.storage import write_text_whole
+
+__all__ = ["export_int8"]
+
+_CONFIG = "config.json"
+_NOT_ROUNDED = frozenset({"embedding.weight", "head.weight"})
+
+
+def export_int8(folder: Path, out: Path, *, part_bytes: int = PART_BYTES) -> None:
+    """Write the model in `folder` to `out` in int8, everything but the weights copied.
+
+    Raises `CheckpointError` for a folder that holds no float model, or for one written onto itself.
+    """
+    if folder.resolve() == out.resolve():
+        raise CheckpointError(
+            expected="another folder for the int8 model",
+            found=f"{out}, which holds the float one",
+            to_do="Name a folder of its own.",
+        )
+    with open_checkpoint(folder) as checkpoint:
+        out.mkdir(parents=True, exist_ok=True)
+        save_tensors(_round_tensors(checkpoint), out, part_bytes)
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name != _CONFIG and "safetensors" not in path.name:
+            shutil.copyfile(path, out / path.name)
+    values = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    stated = values | {"quantization_config": INT8_STATEMENT}
+    write_text_whole(out / _CONFIG, json.dumps(stated, indent=2) + "\n")
+
+
+def _round_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    parts = build_parts(checkpoint.config)
+    for name in checkpoint.parameter_names:
+        stacked, start = checkpoint.read(name), 0
+        for part in parts[name]:
+            tensor = stacked[start : start + part.shape[0]]
+            start += part.shape[0]
+            if tensor.dim() == 1 or name in _NOT_ROUNDED:
+                tensors[part.key] = tensor.contiguous()
+                continue
+            levels_VE, scale_V = round_to_levels(tensor.to(torch.float32))
+            tensors[part.key] = levels_VE.contiguous()
+            tensors[scale_key_of(part.key)] = scale_V[:, None].contiguous()
+    return tensors
