@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import fimble_model
 from fimble_server.completion.plan import Length, Limits
+from fimble_server.context.sources import SOURCE_NAMES, Sources
 
 __all__ = [
     "CompletionSettings",
@@ -26,6 +27,7 @@ __all__ = [
     "iter_dials",
     "limits_from",
     "settings_table_markdown",
+    "sources_without",
 ]
 
 _Value = TypeVar("_Value")
@@ -175,6 +177,22 @@ class ContextSettings:
         True,
         Dial(doc="Show pieces of the project to a model that was trained to be shown such."),
     )
+    similar: bool = _dial(True, Dial(doc="Of these pieces: text like that at the cursor."))
+    definitions: bool = _dial(True, Dial(doc="Of these: definitions of what is used there."))
+    diagnostics: bool = _dial(
+        True, Dial(doc="Of these: definitions of what your editor's diagnostics there speak of.")
+    )
+    recent_edits: bool = _dial(
+        True, Dial(doc="Of these: what you edited lately, as it stands there now.")
+    )
+    viewed_files: bool = _dial(True, Dial(doc="Of these: the files that you looked at lately."))
+    secret_files: tuple[str, ...] = _dial(
+        (),
+        Dial(
+            doc="More names of files that hold secrets, like `*.vault` or `private/*`: never read, "
+            "never copied from. The names that Fimble knows hold in any case."
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +229,21 @@ def limits_from(settings: CompletionSettings) -> Limits:
         max_exploration_lines=settings.max_exploration_lines,
         exploration_deadline_ms=settings.exploration_deadline_ms,
     )
+
+
+def sources_without(settings: ContextSettings) -> Sources:
+    """The sources that are turned off, by their names."""
+    is_on = {
+        "open-files": settings.open_files,
+        "project": settings.project,
+        "similar": settings.similar,
+        "definitions": settings.definitions,
+        "diagnostics": settings.diagnostics,
+        "recent-edits": settings.recent_edits,
+        "viewed-files": settings.viewed_files,
+    }
+    assert is_on.keys() == set(SOURCE_NAMES), "a dial for every source"
+    return frozenset(name for name, is_wanted in is_on.items() if not is_wanted)
 
 
 def iter_dials() -> Iterator[tuple[str, dataclasses.Field[object], Dial]]:

@@ -106,7 +106,7 @@ async def _record(
                     cursor=CharOffset(key.offset + len(key.inserted)),
                     history=opened.history,
                     path=path.name,
-                    neighbours=tuple(other.buffer for other in buffers.others(uri)),
+                    neighbours=tuple(other.buffer for other in buffers.others(uri).values()),
                     memory_scope="typist",
                 )
                 await completer.complete(snapshot, Limits())

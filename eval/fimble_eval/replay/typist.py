@@ -231,7 +231,7 @@ class _Typing:
             cursor=CharOffset(self._offset),
             history=opened.history,
             path=self._place.file.name,
-            neighbours=tuple(other.buffer for other in self._buffers.others(self._uri)),
+            neighbours=tuple(other.buffer for other in self._buffers.others(self._uri).values()),
             memory_scope=self._desk.memory_scope,
         )
 

@@ -47,6 +47,7 @@ def answer_to_json(answer: Answer, *, buffer: Buffer, load_ms: float) -> str:
                     "path": piece.path,
                     "tokens": piece.n_tokens,
                     "left_out": piece.left_out.by_name,
+                    "where": "memory" if piece.is_remembered else "prompt",
                 }
                 for piece in answer.context
             ],

@@ -111,7 +111,8 @@ def draw_explanation(answer: Answer) -> RenderableType:
         f"time        {timing.queue_ms:.1f} ms queue, {timing.prefill_ms:.1f} ms prefill, "
         f"{timing.decode_ms:.1f} ms decode, {timing.total_ms:.1f} ms in all",
         *(
-            f"context     {piece.source} {piece.path}, {piece.n_tokens} tokens"
+            f"context     {piece.source} {piece.path}, "
+            + ("in the memory" if piece.is_remembered else f"{piece.n_tokens} tokens")
             for piece in answer.context
         ),
         *_describe_left_out(answer),

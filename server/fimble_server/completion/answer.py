@@ -77,15 +77,17 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextPiece:
-    """One piece of text the model was shown: where from, and what it cost.
+    """One piece of text that the model had: where from, and what it cost in the prompt.
 
     Of the file at the cursor `left_out` is what the prompt had no room for; other pieces are whole.
+    What `is_remembered` stands in no prompt and costs none: it was there to be copied from.
     """
 
     source: str
     path: str
     n_tokens: int
     left_out: LeftOut = field(default_factory=LeftOut)
+    is_remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ Owns the making of answers. Pure but for the numbers it gives to suggestions.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote
 
+from fimble_model.engine.memories import pays_for
 from fimble_model.engine.protocol import Finish, FinishReason, ModelInfo
 from fimble_server.completion.answer import (
     Answer,
@@ -22,6 +24,7 @@ from fimble_server.completion.page import Page
 from fimble_server.completion.parts import Parts
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.postprocess import Draft, process
+from fimble_server.completion.snapshot import Snapshot
 from fimble_server.completion.stream import Stream
 
 __all__ = [
@@ -60,9 +63,23 @@ def answer_of(
         tokens=tokens,
         timing=_time_of(generation.finishes),
         model=generation.model,
-        context=(own, *others),
+        context=(own, *others, *_remembered(stream.snapshot, generation.model)),
         steps=drafts.notes,
     )
+
+
+def _remembered(snapshot: Snapshot, model: ModelInfo) -> Iterator[ContextPiece]:
+    """What the project memory had at hand, the file looked at last last."""
+    if snapshot.memory_scope is None or not pays_for(model.n_parameters):
+        return
+    if snapshot.project is not None and "project" not in snapshot.without_sources:
+        yield _remembered_piece("project", snapshot.project.name)
+    for buffer in snapshot.neighbours if "open-files" not in snapshot.without_sources else ():
+        yield _remembered_piece("open-files", unquote(buffer.uri.partition("://")[2]))
+
+
+def _remembered_piece(source: str, path: str) -> ContextPiece:
+    return ContextPiece(source=source, path=path, n_tokens=0, is_remembered=True)
 
 
 def answer_by_stream(reused: Answer, stream: Stream) -> Answer:

@@ -44,7 +44,8 @@ def gather_texts(snapshot: Snapshot, page: Page) -> ProjectTexts | None:
     if snapshot.memory_scope is None:
         return None
     line_start = page.text.rfind("\n", 0, page.cursor) + 1
-    found = [(buffer.uri, buffer.text, "") for buffer in snapshot.neighbours]
+    others = () if "open-files" in snapshot.without_sources else snapshot.neighbours
+    found = [(buffer.uri, buffer.text, "") for buffer in others]
     found.append((snapshot.buffer.uri, page.text[:line_start], page.text[page.line_end + 1 :]))
     texts: list[ProjectText] = []
     for uri, above, below in found:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from fimble_model.engine.protocol import SourceFile, Surroundings, TextCodec
 from fimble_server.completion.page import Page, with_line_feeds
-from fimble_server.completion.snapshot import Snapshot
-from fimble_server.context.choosing import Piece, choose_pieces, names_near, text_near
+from fimble_server.completion.snapshot import ProjectPlace, Snapshot
+from fimble_server.context.choosing import Piece, choose_pieces, text_near
+from fimble_server.context.gathering import (
+    ChunkShelf,
+    EditedText,
+    Place,
+    gather_pieces,
+    is_true_still,
+)
 from fimble_server.context.index_store import IndexReader
 
 __all__ = ["Surrounded", "SurroundingsDesk"]
 
-_MOST_CHUNKS = 12
-_MOST_DEFINITIONS = 6
-# A header of what is used at the cursor says more than a chunk that is only alike. Guessed.
-_DEFINITION_SCORE = 8.0
 _TOKENS_A_FILE = 3
 
 
@@ -40,6 +44,7 @@ class SurroundingsDesk:
 
     _pieces: tuple[Piece, ...] = ()
     _looked_at: tuple[str, int] | None = None
+    _shelf: ChunkShelf = field(default_factory=ChunkShelf)
     _reader: IndexReader | None = field(default=None, repr=False)
     _reader_path: Path | None = None
 
@@ -50,10 +55,10 @@ class SurroundingsDesk:
         project = snapshot.project
         if project is None or not codec.shows_files or n_most_tokens <= 0:
             return None
-        place = (page.text[: page.cursor].rpartition("\n")[0][-200:], n_most_tokens)
-        if place != self._looked_at:
-            self._looked_at = place
-            self._pieces = self._chosen(snapshot, page, codec, n_most_tokens)
+        looked_at = (page.text[: page.cursor].rpartition("\n")[0][-200:], n_most_tokens)
+        if looked_at != self._looked_at:
+            self._looked_at = looked_at
+            self._pieces = self._chosen(snapshot, project, page, codec, n_most_tokens)
         counted = tuple((piece, _n_tokens_of(piece, codec)) for piece in self._pieces)
         head = codec.encode(f"{project.name}\n{project.path}\n")
         return Surrounded(
@@ -67,34 +72,21 @@ class SurroundingsDesk:
         )
 
     def _chosen(
-        self, snapshot: Snapshot, page: Page, codec: TextCodec, n_most_tokens: int
+        self,
+        snapshot: Snapshot,
+        project: ProjectPlace,
+        page: Page,
+        codec: TextCodec,
+        n_most_tokens: int,
     ) -> tuple[Piece, ...]:
-        project = snapshot.project
-        assert project is not None, "it was looked at before"
         reader = self._reader_of(project.index)
         if reader is None:
             return ()
-        near = text_near(page.text, page.cursor)
-        chunks = reader.find_chunks(near, most=_MOST_CHUNKS, besides=(project.path,))
-        headers = reader.find_definitions(
-            names_near(page.text, page.cursor), most=_MOST_DEFINITIONS
-        )
-        candidates = [
-            *(Piece(source="similar", path=c.path, text=c.text, score=c.score) for c in chunks),
-            *(
-                Piece(source="definition", path=h.path, text=h.text, score=_DEFINITION_SCORE)
-                for h in headers
-                if h.path != project.path
-            ),
-        ]
-        open_texts = {
-            buffer.uri.rpartition("/")[2]: with_line_feeds(buffer.text)
-            for buffer in snapshot.neighbours
-        }
+        place = _place_of(snapshot, project, page)
         return choose_pieces(
-            [piece for piece in candidates if _is_true_still(piece, open_texts)],
-            self._pieces,
-            near=near,
+            gather_pieces(place, reader, self._shelf, snapshot.without_sources),
+            [piece for piece in self._pieces if is_true_still(piece, place, reader)],
+            near=text_near(page.text, page.cursor),
             n_most_tokens=n_most_tokens,
             n_tokens_of=lambda piece: _n_tokens_of(piece, codec),
         )
@@ -110,11 +102,33 @@ class SurroundingsDesk:
         return self._reader
 
 
+def _place_of(snapshot: Snapshot, project: ProjectPlace, page: Page) -> Place:
+    """The snapshot's cursor among the files of its project; what lies outside is left out."""
+    root = unquote(snapshot.buffer.uri).removesuffix(project.path)
+    paths = {each.uri: unquote(each.uri).removeprefix(root) for each in snapshot.neighbours}
+    inside = {uri: path for uri, path in paths.items() if path != unquote(uri)}
+    return Place(
+        path=project.path,
+        text=page.text,
+        cursor=page.cursor,
+        # An edit's place counts characters of the buffer: with other line ends it is another.
+        edits=() if "\r" in snapshot.buffer.text else snapshot.history.edits,
+        open_texts={
+            inside[each.uri]: with_line_feeds(each.text)
+            for each in snapshot.neighbours
+            if each.uri in inside
+        },
+        viewed=[uri.removeprefix(root) for uri in snapshot.viewed if uri.startswith(root)],
+        edited=[
+            EditedText(
+                path=inside[each.buffer.uri], text=each.buffer.text, edits=each.history.edits
+            )
+            for each in snapshot.edited
+            if each.buffer.uri in inside and "\r" not in each.buffer.text
+        ],
+        diagnosed_names=snapshot.diagnosed_names,
+    )
+
+
 def _n_tokens_of(piece: Piece, codec: TextCodec) -> int:
     return len(codec.encode(piece.path)) + len(codec.encode(piece.text)) + _TOKENS_A_FILE
-
-
-def _is_true_still(piece: Piece, open_texts: dict[str, str]) -> bool:
-    """A piece of a file that is open counts only where it stands there now."""
-    text = open_texts.get(piece.path.rpartition("/")[2])
-    return text is None or piece.text.strip("\n") in text

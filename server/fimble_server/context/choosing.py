@@ -48,8 +48,8 @@ def choose_pieces(
 
     `near` is the text at the cursor, of which nothing is repeated.
     """
-    scores = {(piece.path, piece.text): piece for piece in candidates}
-    lines = {line.strip() for line in near.split("\n") if len(line.strip()) > 3}
+    scores = {(p.path, p.text): p for p in sorted(candidates, key=lambda piece: piece.score)}
+    lines = _lines_of(near)
     standing = [
         scores.get((piece.path, piece.text)) or _faded(piece)
         for piece in kept
@@ -58,7 +58,7 @@ def choose_pieces(
     known = {(piece.path, piece.text) for piece in standing}
     fresh = [
         piece
-        for piece in sorted(candidates, key=lambda piece: -piece.score)
+        for piece in scores.values()
         if (piece.path, piece.text) not in known and not _repeats(piece.text, lines)
     ]
     ranked = sorted(standing, key=lambda piece: -piece.score * _CLEARLY)
@@ -67,11 +67,15 @@ def choose_pieces(
         key=lambda piece: -piece.score * (_CLEARLY if piece in standing else 1.0),
     )
     taken: list[Piece] = []
+    taken_lines: set[str] = set()
     n_left = n_most_tokens
     for piece in ranked:
+        if len(taken) == _MOST_PIECES:
+            break
         n_tokens = n_tokens_of(piece)
-        if len(taken) < _MOST_PIECES and n_tokens <= n_left:
+        if n_tokens <= n_left and not _repeats(piece.text, taken_lines):
             taken.append(piece)
+            taken_lines |= _lines_of(piece.text)
             n_left -= n_tokens
     # What stood there before stands there still, in its old order; newcomers follow.
     return (
@@ -92,9 +96,7 @@ def names_near(text: str, cursor: int) -> list[str]:
     found: dict[str, None] = {}
     for line in reversed(text[:cursor].split("\n")[-_NEAR_LINES_ABOVE:]):
         found.update(dict.fromkeys(reversed(_NAME.findall(line))))
-    defined = set(
-        re.findall(r"\b(?:def|class|function|func|fn|struct|interface|type) +(\w+)", text)
-    )
+    defined = set(_DEFINED.findall(text))
     return [name for name in found if name not in defined][:_MOST_NAMES]
 
 
@@ -102,7 +104,12 @@ def _faded(piece: Piece) -> Piece:
     return Piece(source=piece.source, path=piece.path, text=piece.text, score=piece.score * _FADING)
 
 
+def _lines_of(text: str) -> set[str]:
+    return {line.strip() for line in text.split("\n") if len(line.strip()) > 3}
+
+
 def _repeats(text: str, near_lines: set[str]) -> bool:
+    """Whether too many of a text's lines are among those, or it has none to speak of."""
     lines = [line.strip() for line in text.split("\n") if len(line.strip()) > 3]
     n_same = sum(line in near_lines for line in lines)
     return not lines or n_same > _MOST_REPEATED_SHARE * len(lines)

@@ -6,6 +6,7 @@ rule of the folder's own files: `.gitignore` and `.fimbleignore`, in whichever f
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,9 +40,13 @@ class _Spec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoreRules:
-    """The rules that hold in a folder, those of the folders above it first."""
+    """The rules that hold in a folder, those of the folders above it first.
+
+    `secret_names` are the user's own patterns for files of secrets.
+    """
 
     specs: tuple[_Spec, ...] = ()
+    secret_names: tuple[str, ...] = ()
 
     def ignores(self, path: str, *, is_folder: bool) -> bool:
         """Whether a path below the root, with `/` between its parts, is out of bounds.
@@ -53,7 +58,7 @@ class IgnoreRules:
         name = path.rpartition("/")[2]
         if is_folder and name in _TOOLS_FOLDERS:
             return True
-        if find_secrecy(path if not is_folder else f"{path}/x") is not None:
+        if find_secrecy(path if not is_folder else f"{path}/x", self.secret_names) is not None:
             return True
         for spec in self.specs:
             inside = path[len(spec.folder) + 1 :] if spec.folder else path
@@ -67,7 +72,7 @@ class IgnoreRules:
             _Spec(folder=folder, spec=GitIgnoreSpec.from_lines(text.splitlines()))
             for text in rule_texts
         )
-        return IgnoreRules(specs=(*self.specs, *found))
+        return dataclasses.replace(self, specs=(*self.specs, *found))
 
 
 def read_rules(folder: Path) -> tuple[str, ...]:
@@ -82,9 +87,9 @@ def read_rules(folder: Path) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def load_rules(root: Path, folder: Path) -> IgnoreRules | None:
+def load_rules(root: Path, folder: Path, secret_names: tuple[str, ...] = ()) -> IgnoreRules | None:
     """The rules that hold in a folder of the root; None where the folder itself is ignored."""
-    rules = IgnoreRules().within("", read_rules(root))
+    rules = IgnoreRules(secret_names=secret_names).within("", read_rules(root))
     relative = ""
     for part in folder.relative_to(root).parts:
         relative = f"{relative}/{part}" if relative else part

@@ -169,6 +169,29 @@ class IndexReader:
                     break
         return found[:most]
 
+    def chunks_of(self, path: str) -> list[str]:
+        """All chunks of a file, in its order; none of a file that is not known."""
+        with contextlib.suppress(sqlite3.Error):
+            rows = self._connection.execute(
+                "SELECT text FROM chunks JOIN files ON files.id = chunks.file"
+                " WHERE files.path = ? ORDER BY chunks.id",
+                (path,),
+            )
+            return [text for (text,) in rows]
+        return []
+
+    def says(self, path: str, text: str) -> bool:
+        """Whether that is still a chunk or a definition's header of a file."""
+        with contextlib.suppress(sqlite3.Error):
+            found = self._connection.execute(
+                "SELECT 1 FROM files WHERE path = ?1 AND (EXISTS"
+                " (SELECT 1 FROM chunks WHERE file = files.id AND text = ?2) OR EXISTS"
+                " (SELECT 1 FROM definitions WHERE file = files.id AND header || char(10) = ?2))",
+                (path, text),
+            )
+            return found.fetchone() is not None
+        return False
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

@@ -5,7 +5,7 @@ would hold the interpreter's lock that keystrokes need, and because what it leav
 memory goes when it ends. It has no window to the network and writes only to the user's cache.
 
 In:   {"root": PATH, "is_lone": whether it is but some file's folder, "cache": PATH,
-       "model": PATH or null}, then {"changed": [PATH, ...]}
+       "model": PATH or null, "secret_names": [PATTERN, ...]}, then {"changed": [PATH, ...]}
 Out:  {"done": N, "all": N}, {"folders": [PATH, ...]}, {"ready": true}
 """
 
@@ -45,7 +45,8 @@ def main() -> None:
     lock = _wait_for_turn(places_for(cache, root).lock, changed)
     if lock is None:
         return
-    index = open_index(root, cache, None if asked["model"] is None else Path(asked["model"]))
+    model_folder = None if asked["model"] is None else Path(asked["model"])
+    index = open_index(root, cache, model_folder, tuple(asked.get("secret_names", ())))
     _say_folders(index)
     _follow(index, index.update_all())
     _say({"ready": True})

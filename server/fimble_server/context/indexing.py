@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fimble_model.engine.protocol import TokenId
@@ -46,16 +46,20 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class ProjectIndex:
-    """One project's stores. `tokens` is None where no model wants a memory."""
+    """One project's stores. `tokens` is None where no model wants a memory.
+
+    `secret_names` are the user's own patterns for files that are never read.
+    """
 
     root: Path
     chunks: IndexWriter
     tokens: TokenStore | None
-    _n_uncommitted: int = field(default=0, init=False)
+    secret_names: tuple[str, ...] = ()
 
     def update_all(self) -> Iterator[Step]:
         """Walk the project and take in what differs from what is known."""
-        present = {file.path: file for file in walk_project(self.root)}
+        walked = walk_project(self.root, secret_names=self.secret_names)
+        present = {file.path: file for file in walked}
         known = self.chunks.stamps()
         known_tokens = {} if self.tokens is None else self.tokens.stamps
         for path in (known.keys() | known_tokens.keys()) - present.keys():
@@ -72,7 +76,7 @@ class ProjectIndex:
         """Take in some files that have changed, come or gone."""
         found: list[ProjectFile] = []
         for path in paths:
-            file = try_stat(self.root, path)
+            file = try_stat(self.root, path, self.secret_names)
             if file is not None:
                 found.append(file)
             elif path.is_relative_to(self.root):
@@ -113,7 +117,9 @@ def places_for(cache: Path, root: Path) -> IndexPlaces:
     return IndexPlaces(folder=folder, chunks=folder / "chunks.sqlite", lock=folder / "lock.sqlite")
 
 
-def open_index(root: Path, cache: Path, model_folder: Path | None) -> ProjectIndex:
+def open_index(
+    root: Path, cache: Path, model_folder: Path | None, secret_names: tuple[str, ...] = ()
+) -> ProjectIndex:
     """The project's index as it was left. Raises `CheckpointError` for a model without tokens."""
     places = places_for(cache, root)
     chunks = IndexWriter(places.chunks)
@@ -122,7 +128,7 @@ def open_index(root: Path, cache: Path, model_folder: Path | None) -> ProjectInd
         written = (model_folder / "tokenizer.json").read_bytes()
         name = f"tokens-{hashlib.sha256(written).hexdigest()[:16]}"
         tokens = TokenStore(places.folder / name, root, _encoder(model_folder))
-    return ProjectIndex(root=root, chunks=chunks, tokens=tokens)
+    return ProjectIndex(root=root, chunks=chunks, tokens=tokens, secret_names=secret_names)
 
 
 def _encoder(model_folder: Path) -> Callable[[str], Sequence[TokenId]]:

@@ -44,10 +44,12 @@ class ProjectFile:
     stamp: tuple[int, int]
 
 
-def walk_project(root: Path, most_files: int = MOST_FILES) -> Iterator[ProjectFile]:
+def walk_project(
+    root: Path, most_files: int = MOST_FILES, secret_names: tuple[str, ...] = ()
+) -> Iterator[ProjectFile]:
     """The project's source files, folder by folder in the order of names, at most so many."""
     n_found = 0
-    waiting: list[tuple[str, IgnoreRules]] = [("", IgnoreRules())]
+    waiting: list[tuple[str, IgnoreRules]] = [("", IgnoreRules(secret_names=secret_names))]
     while waiting:
         folder, outer = waiting.pop()
         rules = outer.within(folder, read_rules(root / folder))
@@ -67,7 +69,7 @@ def walk_project(root: Path, most_files: int = MOST_FILES) -> Iterator[ProjectFi
         waiting += reversed(folders)
 
 
-def try_stat(root: Path, path: Path) -> ProjectFile | None:
+def try_stat(root: Path, path: Path, secret_names: tuple[str, ...] = ()) -> ProjectFile | None:
     """A single file as the walk would give it; None where it would not, or there is none."""
     try:
         relative = path.relative_to(root).as_posix()
@@ -76,7 +78,7 @@ def try_stat(root: Path, path: Path) -> ProjectFile | None:
         return None
     if not is_file or not _is_source(relative):
         return None
-    rules = load_rules(root, path.parent)
+    rules = load_rules(root, path.parent, secret_names)
     if rules is None or rules.ignores(relative, is_folder=False):
         return None
     found = next((entry for entry in _entries(path.parent) if entry.name == path.name), None)

@@ -6,6 +6,7 @@ nearly always a secret's, and lets source files be: `credentials.py` is code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import unquote
@@ -63,8 +64,11 @@ _SECRET_FOLDERS = (".ssh", ".gnupg", ".aws", ".password-store")
 _SECRET_PATHS = ((".docker", "config.json"), (".kube", "config"))
 
 
-def find_secrecy(path: str) -> str | None:
+def find_secrecy(path: str, more: Sequence[str] = ()) -> str | None:
     """Why a file is taken for one of secrets, in words for its user; None where it is not.
+
+    `more` are the user's own patterns for names, or with a `/` for the path's end. They add to
+    the ones that always hold, and count first: no name is harmless to them.
 
     >>> find_secrecy("/home/ada/shop/.env.local")
     'a file named like .env.* holds secrets'
@@ -72,8 +76,15 @@ def find_secrecy(path: str) -> str | None:
     'files in .ssh hold secrets'
     >>> find_secrecy("/home/ada/shop/.env.example"), find_secrecy("shop/credentials.py")
     (None, None)
+    >>> find_secrecy("shop/keys/a.py", ["keys/*"])
+    'context.secret_files names keys/*'
     """
-    *folders, name = path.replace("\\", "/").lower().split("/")
+    whole = path.replace("\\", "/").lower()
+    *folders, name = whole.split("/")
+    for pattern in more:
+        wanted = pattern.lower().lstrip("/")
+        if fnmatchcase(name, wanted) or ("/" in wanted and fnmatchcase(f"/{whole}", f"*/{wanted}")):
+            return f"context.secret_files names {pattern}"
     if any(fnmatchcase(name, pattern) for pattern in _HARMLESS_NAMES):
         return None
     for pattern in _SECRET_NAMES:
@@ -88,11 +99,11 @@ def find_secrecy(path: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def find_secrecy_of_uri(uri: str) -> str | None:
+def find_secrecy_of_uri(uri: str, more: tuple[str, ...] = ()) -> str | None:
     """The same for a URI of any scheme; a query, as version control adds one, does not hide it.
 
     >>> find_secrecy_of_uri("git:/shop/.env?%7B%22ref%22:%22HEAD%22%7D")
     'a file named like .env holds secrets'
     """
     path = unquote(uri)
-    return find_secrecy(path) or find_secrecy(path.partition("?")[0])
+    return find_secrecy(path, more) or find_secrecy(path.partition("?")[0], more)

@@ -44,7 +44,10 @@ class EditKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """One edit of the past. `end` is where the inserted text ended, in characters, then."""
+    """One edit of the past. `end` is where the inserted text ended, in characters, then.
+
+    `removed` and `inserted` are None where they were too long to be kept.
+    """
 
     kind: EditKind
     start: CharOffset
@@ -52,6 +55,7 @@ class Edit:
     time_ms: float
     removed: str | None = field(repr=False)
     inserted: str | None = field(repr=False)
+    n_removed_chars: int = 0
 
 
 class VerdictKind(enum.Enum):
@@ -109,6 +113,7 @@ def note_edits(history: History, edits: Sequence[AppliedEdit], now_ms: float) ->
             time_ms=now_ms,
             removed=_kept(edit.removed),
             inserted=_kept(edit.inserted),
+            n_removed_chars=len(edit.removed),
         )
         verdict = history.last_verdict
         if verdict is not None and _takes_back_suggestion(noted, history):

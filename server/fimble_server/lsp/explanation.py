@@ -62,4 +62,5 @@ def _piece_entry(piece: ContextPiece) -> dict[str, object]:
         "path": piece.path,
         "tokens": piece.n_tokens,
         "left_out": piece.left_out.by_name,
+        "where": "memory" if piece.is_remembered else "prompt",
     }

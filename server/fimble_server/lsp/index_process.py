@@ -50,8 +50,9 @@ class IndexProcess:
         self._on_news = on_news
         self._child: _Child | None = None
 
-    def start(self, model_folder: Path | None) -> None:
-        """Run the child, in place of one that runs. `model_folder` names whose tokens to keep.
+    def start(self, model_folder: Path | None, secret_names: Sequence[str] = ()) -> None:
+        """Run the child, in place of one that runs. `model_folder` names whose tokens to keep,
+        `secret_names` more patterns of files that are never read.
 
         What was noted before is not told: the child begins by looking at everything.
         """
@@ -66,6 +67,7 @@ class IndexProcess:
             "is_lone": self._is_lone,
             "cache": str(self._cache),
             "model": None if model_folder is None else str(model_folder),
+            "secret_names": list(secret_names),
         }
         self._child.send(asked)
 

@@ -41,9 +41,9 @@ class OpenBuffers:
         """The newest version; None where the file is not open."""
         return self._by_uri.get(unquote(uri))
 
-    def others(self, uri: str) -> tuple[OpenBuffer, ...]:
-        """All but one, the one opened first first."""
-        return tuple(opened for key, opened in self._by_uri.items() if key != unquote(uri))
+    def others(self, uri: str) -> dict[str, OpenBuffer]:
+        """All but one by their decoded URIs, the one opened first first."""
+        return {key: opened for key, opened in self._by_uri.items() if key != unquote(uri)}
 
     def open(self, buffer: Buffer) -> None:
         """A file was opened, or opened once more."""

@@ -44,6 +44,7 @@ class ProjectIndexing:
         self._progress = progress
         self._model: ModelInfo | None = None
         self._is_wanted = True
+        self._secret_names: tuple[str, ...] = ()
         self._processes: dict[Path, IndexProcess] = {}
         self._token_folders: dict[Path, tuple[Path, ...]] = {}
 
@@ -66,10 +67,10 @@ class ProjectIndexing:
                 )
         return None
 
-    def want(self, is_wanted: bool) -> None:
-        """The setting: whether there is to be an index at all."""
-        if is_wanted is not self._is_wanted:
-            self._is_wanted = is_wanted
+    def want(self, is_wanted: bool, secret_names: tuple[str, ...] = ()) -> None:
+        """The settings: whether there is to be an index at all, and without which files."""
+        if (is_wanted, secret_names) != (self._is_wanted, self._secret_names):
+            self._is_wanted, self._secret_names = is_wanted, secret_names
             self._restart()
 
     def change_folders(self, *, added: Iterable[str], removed: Iterable[str] = ()) -> None:
@@ -132,7 +133,8 @@ class ProjectIndexing:
     def _start(self, process: IndexProcess) -> None:
         if self._model is not None and self._is_wanted:
             wants_tokens = pays_for(self._model.n_parameters)
-            process.start(self._find_model_folder() if wants_tokens else None)
+            model_folder = self._find_model_folder() if wants_tokens else None
+            process.start(model_folder, self._secret_names)
 
     def _take_news(self, root: Path, news: IndexNews) -> None:
         if news.folders is not None:

@@ -13,16 +13,17 @@ from fimble_server.context.secret_files import find_secrecy_of_uri
 from fimble_server.lsp.announcements import Announcements
 from fimble_server.lsp.open_buffers import OpenBuffer
 from fimble_server.lsp.silences import Silences, silence_request_from_lsp
-from fimble_server.settings import CompletionSettings
+from fimble_server.settings import Settings
 
 __all__ = ["Quiet", "find_settled_silence"]
 
 
-def find_settled_silence(opened: OpenBuffer | None, completion: CompletionSettings) -> str | None:
+def find_settled_silence(opened: OpenBuffer | None, settings: Settings) -> str | None:
     """Why nothing is ever asked for a file, in words for its user; None where it is.
 
     Such a file is not copied from either.
     """
+    completion = settings.completion
     if opened is None:
         return "the file is not open"
     if not completion.enabled:
@@ -30,7 +31,7 @@ def find_settled_silence(opened: OpenBuffer | None, completion: CompletionSettin
     language_id = opened.buffer.language_id
     if language_id in completion.disabled_languages:
         return f"completion.disabled_languages names {language_id}"
-    return find_secrecy_of_uri(opened.buffer.uri)
+    return find_secrecy_of_uri(opened.buffer.uri, settings.context.secret_files)
 
 
 class Quiet:
@@ -41,9 +42,9 @@ class Quiet:
         self._clock = clock
         self._silences = Silences()
 
-    def find_silence(self, opened: OpenBuffer | None, completion: CompletionSettings) -> str | None:
+    def find_silence(self, opened: OpenBuffer | None, settings: Settings) -> str | None:
         """Why a file is silent now, for good or for a while; None where it is not."""
-        return find_settled_silence(opened, completion) or self._find_snooze(opened)
+        return find_settled_silence(opened, settings) or self._find_snooze(opened)
 
     def snooze(self, arguments: object) -> list[dict[str, object]]:
         """Be silent in a file, a language or everywhere, for some minutes or until `wake`.

@@ -124,6 +124,10 @@ def _did_focus(ls: FimbleServer, params: object) -> None:
     ls.session.note_focus(params)
 
 
+def _did_diagnose(ls: FimbleServer, params: object) -> None:
+    ls.session.note_diagnostics(params)
+
+
 def _status(ls: FimbleServer, _: object) -> dict[str, object]:
     return ls.session.describe_status()
 
@@ -162,6 +166,7 @@ def _register_features(server: FimbleServer) -> None:
     server.feature("textDocument/didShowCompletion")(_did_show)
     server.feature("textDocument/didPartiallyAcceptCompletion")(_did_partially_accept)
     server.feature("textDocument/didFocus")(_did_focus)
+    server.feature("fimble/diagnostics")(_did_diagnose)
     server.feature("fimble/status")(_status)
     server.feature("fimble/explain")(_explain)
     server.command("fimble.accepted")(_accepted)

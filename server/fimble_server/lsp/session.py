@@ -22,15 +22,16 @@ from fimble_model.shipped import find_model_folder
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.project_texts import ProjectTexts, try_text
 from fimble_server.completion.snapshot import Snapshot
-from fimble_server.document.buffers import Buffer
 from fimble_server.document.positions import PositionUnit
 from fimble_server.errors import FimbleError, SettingsError
 from fimble_server.lsp import convert
 from fimble_server.lsp.announcements import Announcements, ClientPort
+from fimble_server.lsp.attention import Attention, diagnostics_from_lsp, last_edited
 from fimble_server.lsp.engine_status import EngineStatus
 from fimble_server.lsp.handed_out import HandedOut
 from fimble_server.lsp.indexing_progress import IndexingProgress
 from fimble_server.lsp.model_host import ModelHost
+from fimble_server.lsp.neighbours import find_neighbours, find_silent
 from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_lsp, uri_from_lsp
 from fimble_server.lsp.open_buffers import OpenBuffers
 from fimble_server.lsp.project_folders import can_watch_files, folders_from_lsp, watching_to_lsp
@@ -40,7 +41,7 @@ from fimble_server.lsp.safe_logging import set_level
 from fimble_server.lsp.status_answer import describe_engine
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
 from fimble_server.lsp.watch import Watch
-from fimble_server.settings import Settings
+from fimble_server.settings import Settings, sources_without
 from fimble_server.settings_layers import SettingsLayer, layer_from_editor, merge_settings
 
 __all__ = ["Session", "SessionHouse"]
@@ -54,8 +55,6 @@ _N_CANDIDATES = 3
 _CLIENTS_WITHOUT_CARRIAGE_RETURNS = ("Neovim",)
 # Ghost text and menu entries of one file do not replace each other: editors ask for both.
 _METHODS = ("inline", "menu")
-# Guessed: more files than anyone works in at a time; the event loop goes through them at a key.
-_MOST_NEIGHBOURS = 32
 _session_numbers = itertools.count(1)
 
 
@@ -86,6 +85,7 @@ class Session:
         self._client = client
         self._buffers = OpenBuffers()
         self._handed_out = HandedOut(self._buffers)
+        self._attention = Attention()
         self._announcements = Announcements(client)
         self.quiet = Quiet(announcements=self._announcements, clock=house.clock)
         self._stop_listening = house.host.thread.listen(self._take_engine_status)
@@ -152,9 +152,10 @@ class Session:
         """A file was opened: what it says may be copied elsewhere, unless it is kept silent."""
         buffer = convert.buffer_from_lsp(params.text_document)
         self._buffers.open(buffer)
+        self._attention.note_viewed(buffer.uri)
         self._indexing.note_opened(buffer.uri)
         text = try_text(buffer.uri, buffer.text)
-        silence = find_settled_silence(self._buffers.find(buffer.uri), self.settings.completion)
+        silence = find_settled_silence(self._buffers.find(buffer.uri), self.settings)
         if self.settings.context.open_files and text is not None and silence is None:
             self._house.host.thread.remember(ProjectTexts(scope=self._memory_scope, texts=(text,)))
 
@@ -162,6 +163,7 @@ class Session:
         """A file was edited."""
         document = params.text_document
         changes = convert.changes_from_lsp(params.content_changes, self._unit)
+        self._attention.note_viewed(document.uri)
         if not self._buffers.change(
             document.uri, changes, version=document.version, now_ms=self._house.clock.now_ms()
         ):
@@ -251,9 +253,10 @@ class Session:
     ) -> Snapshot | None:
         """The request as a value, taken before anything is awaited; None where we stay silent."""
         opened = self._buffers.find(uri)
-        silence = self.quiet.find_silence(opened, self.settings.completion)
+        silence = self.quiet.find_silence(opened, self.settings)
         if opened is None or silence is not None:
             return None
+        neighbours = find_neighbours(uri, self._buffers, self._attention, self.settings)
         return Snapshot(
             owner=self._owner(method, uri),
             buffer=opened.buffer,
@@ -266,20 +269,14 @@ class Session:
             else convert.cursor_from_lsp(opened.buffer, selected.range.start, self._unit),
             n_candidates=_N_CANDIDATES if trigger is Trigger.INVOKED else 1,
             path=unquote(opened.buffer.uri.partition("://")[2]),
-            neighbours=self._neighbours(uri),
+            neighbours=tuple(other.buffer for other in neighbours),
+            viewed=self._attention.viewed(),
+            edited=last_edited(neighbours),
+            diagnosed_names=self._attention.names_at(uri, position.line),
+            without_sources=sources_without(self.settings.context),
             memory_scope=self._memory_scope,
             project=self._indexing.place_of(uri) if self.settings.context.pieces else None,
             client=str(self._number),
-        )
-
-    def _neighbours(self, uri: str) -> tuple[Buffer, ...]:
-        """Other open files that the model may copy from."""
-        if not self.settings.context.open_files:
-            return ()
-        others = self._buffers.others(uri)[-_MOST_NEIGHBOURS:]
-        completion = self.settings.completion
-        return tuple(
-            other.buffer for other in others if find_settled_silence(other, completion) is None
         )
 
     @property
@@ -328,8 +325,12 @@ class Session:
         self._handed_out.note_accepted(suggestion_id, now_ms=self._house.clock.now_ms())
 
     def note_focus(self, params: object) -> None:
-        """The user looks at this file now. Nothing depends on it yet but that it is well said."""
-        log.debug("focus on an open file: %s", self._buffers.find(uri_from_lsp(params)) is not None)
+        """The user looks at this file now."""
+        self._attention.note_viewed(uri_from_lsp(params))
+
+    def note_diagnostics(self, params: object) -> None:
+        """The editor hands on what other tools say of a file."""
+        self._attention.take_diagnostics(*diagnostics_from_lsp(params))
 
     def describe_status(self) -> dict[str, object]:
         """The answer to `fimble/status`."""
@@ -352,7 +353,7 @@ class Session:
         uri = uri_from_lsp(params)
         error = self._house.host.thread.status.error
         opened = self._buffers.find(uri)
-        silence = self.quiet.find_silence(opened, self.settings.completion)
+        silence = self.quiet.find_silence(opened, self.settings)
         silence = silence or (str(error) if error else None)
         found = (self._suggesting.explanation_of(self._owner(each, uri)) for each in _METHODS)
         explanation = next((each for each in found if each is not None), {})
@@ -363,8 +364,16 @@ class Session:
         self.settings = merge_settings((*self._house.layers, initial, changed))
         self._initial_layer, self._changed_layer = initial, changed
         set_level(self.settings.server.log_level)
+        self._forget_silent_files()
         self._announcements.take_settings(is_enabled=self.settings.completion.enabled, error=None)
-        self._indexing.want(self.settings.context.project)
+        context = self.settings.context
+        self._indexing.want(context.project, context.secret_files)
+
+    def _forget_silent_files(self) -> None:
+        """What the settings forbid to copy from is in nobody's memory."""
+        for key in find_silent(self._buffers, self.settings):
+            for part in ("", LOWER_PART):
+                self._house.host.thread.forget(self._memory_scope, key + part)
 
     def _take_engine_status(self, status: EngineStatus) -> None:
         self._announcements.take_engine_status(status)
