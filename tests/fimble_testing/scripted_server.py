@@ -10,7 +10,7 @@ line's first character), `menu_to_line_end` (menu entries replace the rest of th
 `n_items`, `n_items_on_request` (for those that the user asked for), `dies_at_starts` (the
 numbers of starts, from 0, at which the process ends by a fault instead of answering),
 `more_after_s` (texts are answered by their first line; so long after the first such answer
-`fimble/more` is sent, and from then on they are answered whole).
+`fimble/more` is sent for the newest, and from then on they are answered whole).
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class ScriptedServer:
         more_after_s = script.get("more_after_s")
         self._more_after_s = None if more_after_s is None else float(str(more_after_s))
         self._has_more = self._more_after_s is not None
+        self._last_answered: object = None
         self._versions: dict[str, object] = {}
         self._log_path = log_path
         self._output = output
@@ -81,8 +82,10 @@ class ScriptedServer:
             entry |= {"line": self._line_at(params), "number": number}
             self._note(entry)
             self._answer_later(message, result, number)
+            if result:
+                self._last_answered = params
             if result and self._more_after_s is not None:
-                timer = threading.Timer(self._more_after_s, self._send_more, [params, result[0]])
+                timer = threading.Timer(self._more_after_s, self._send_more)
                 timer.daemon = True
                 timer.start()
                 self._more_after_s = None
@@ -194,13 +197,13 @@ class ScriptedServer:
     def _ready(self, text: str) -> str:
         return text.split("\n")[0] if self._has_more else text
 
-    def _send_more(self, params: object, item: dict[str, object]) -> None:
+    def _send_more(self) -> None:
         self._has_more = False
-        match params, item:
-            case {"textDocument": {"uri": str(uri)}}, {"insertText": str(shown)}:
-                whole = next(text for text in self._texts if text.startswith(shown))
+        match self._last_answered:
+            case {"textDocument": {"uri": str(uri)}}:
                 document = {"uri": uri, "version": self._versions.get(uri)}
-                note = {"textDocument": document, "id": "s0", "item": item | {"insertText": whole}}
+                [item, *_] = self._suggest(self._last_answered)
+                note = {"textDocument": document, "id": "s0", "item": item}
                 self._send({"method": "fimble/more", "params": note})
 
     def _complete(self, params: object) -> dict[str, object]:

@@ -1,52 +1,105 @@
 /**
  * Lengthens the suggestion on the screen when the server says that the rest of it is written.
  *
- * The editor has no way to take more of an answer, so it is made to ask again; the server then
- * answers from memory. Owns the one thing that must be different about such a request: it is not
- * one that the user made.
+ * The editor takes no more of an answer, so it is made to ask again, and is answered at once with
+ * what the server sent. Asked so, it keeps what it shows at the head of its new list: "show next"
+ * asks and then goes on to the longer text, in one step. It does not ask twice at one place,
+ * though; where the user had asked, what is shown must be put away first.
  */
 
 import * as vscode from "vscode";
 import type { ClientCapabilities, FeatureState, StaticFeature } from "vscode-languageclient/node";
 
-import type { Offers } from "./offers.js";
+import { type Offers, textOf } from "./offers.js";
 
-/** The parameters of `fimble/more`; the item itself comes with the next answer. */
-export interface MoreNote {
+/** The parameters of `fimble/more`; its item is of the type that `T` says. */
+export interface MoreNote<T = object> {
   readonly textDocument: { readonly uri: string; readonly version: number };
   readonly id: string;
+  readonly item: T;
 }
 
-/** A request that we caused comes at once, or not at all. Guessed. */
-const ASKED_WITHIN_MS = 1000;
+const SHOW_NEXT = ["editor.action.inlineSuggest.showNext"];
+const SHOW_ANEW = ["editor.action.inlineSuggest.hide", "editor.action.inlineSuggest.trigger"];
 
-/** Keeps the invariant that at most the next request counts as ours. */
+/** A place in a text as it was when something was asked there. */
+interface Place {
+  readonly document: vscode.TextDocument;
+  readonly version: number;
+  readonly position: vscode.Position;
+}
+
+interface Longer extends Place {
+  readonly item: vscode.InlineCompletionItem;
+}
+
+/** Keeps the invariant that the longer text is given only where the shorter one stands. */
 export class Extending {
-  private asksSinceMs: number | undefined;
+  private longer: Longer | undefined;
+  private askedByHand: Place | undefined;
 
   constructor(private readonly offers: Offers) {}
 
-  /** Ask again, where what is to be lengthened is what the editor holds. */
-  take(note: MoreNote, toUri: (document: vscode.TextDocument) => string): void {
-    const document = vscode.window.activeTextEditor?.document;
-    if (document?.version !== note.textDocument.version) {
+  /** Lengthen what stands at the cursor, if the note is about that alone and adds to it. */
+  take(note: MoreNote<vscode.InlineCompletionItem>, uri: string): void {
+    const editor = vscode.window.activeTextEditor;
+    if (editor === undefined || uri !== note.textDocument.uri) {
       return;
     }
-    if (toUri(document) === note.textDocument.uri && this.offers.holds(document, note.id)) {
-      this.asksSinceMs = Date.now();
-      void vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+    const { document, selection } = editor;
+    const place = { document, version: document.version, position: selection.active };
+    const shown = this.offers.alone(document, selection.active, note.id);
+    if (
+      shown !== undefined &&
+      note.textDocument.version === document.version &&
+      isLonger(document, note.item, shown)
+    ) {
+      this.longer = { ...place, item: note.item };
+      void runAll(isSame(this.askedByHand, place) ? SHOW_ANEW : SHOW_NEXT);
     }
   }
 
-  /** The context to ask the server in: of a request that we caused, nobody pressed a key for it. */
-  contextOf(context: vscode.InlineCompletionContext): vscode.InlineCompletionContext {
-    const sinceMs = this.asksSinceMs;
-    this.asksSinceMs = undefined;
-    if (sinceMs === undefined || Date.now() - sinceMs > ASKED_WITHIN_MS) {
-      return context;
-    }
-    return { ...context, triggerKind: vscode.InlineCompletionTriggerKind.Automatic };
+  /** The answer to a request that was made for the longer text; undefined for all others. */
+  answer(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    context: vscode.InlineCompletionContext,
+  ): vscode.InlineCompletionItem[] | undefined {
+    const place = { document, version: document.version, position };
+    const isByHand = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke;
+    this.askedByHand = isByHand ? place : undefined;
+    const { longer } = this;
+    this.longer = undefined;
+    return longer !== undefined && isByHand && isSame(longer, place) ? [longer.item] : undefined;
   }
+}
+
+async function runAll(commands: readonly string[]): Promise<void> {
+  await Promise.all(commands.map((each) => vscode.commands.executeCommand(each)));
+}
+
+/** Whether a suggestion goes on where another ends: what was read stays as it was. */
+function isLonger(
+  document: vscode.TextDocument,
+  longer: vscode.InlineCompletionItem,
+  shown: vscode.InlineCompletionItem,
+): boolean {
+  const [after, before] = [longer, shown].map((item) => lineWith(document, item));
+  return after !== before && after?.startsWith(before ?? "") === true;
+}
+
+/** The line at a suggestion's start, and then the suggestion. */
+function lineWith(document: vscode.TextDocument, item: vscode.InlineCompletionItem): string {
+  const start = item.range?.start ?? new vscode.Position(0, 0);
+  return document.getText(new vscode.Range(start.with({ character: 0 }), start)) + textOf(item);
+}
+
+function isSame(one: Place | undefined, other: Place): boolean {
+  return (
+    one?.document === other.document &&
+    one.version === other.version &&
+    one.position.isEqual(other.position)
+  );
 }
 
 /** Tells the server that this client takes `fimble/more`. */

@@ -50,7 +50,7 @@ class Fimble {
     {
       phase: (phase) => this.statusBar.takePhase(phase),
       note: (note) => this.statusBar.takeNote(note),
-      more: (note) => this.extending.take(note, (document) => this.uriOf(document)),
+      more: (note) => this.extending.take(note, this.activeUri()),
       loaded: (percent) => this.statusBar.takeLoaded(percent),
     },
   );
@@ -125,8 +125,9 @@ class Fimble {
         if (this.pausing.silenceOf(document) !== undefined) {
           return [];
         }
-        const asked = this.extending.contextOf(context);
-        const answer = await next(document, position, asked, token);
+        const answer =
+          this.extending.answer(document, position, context) ??
+          (await next(document, position, context, token));
         if (!token.isCancellationRequested) {
           const items = Array.isArray(answer) ? answer : (answer?.items ?? []);
           this.offers.takeAnswer(document, position, items);
@@ -203,9 +204,11 @@ class Fimble {
     await chooseModel(parseShippedModels(output?.stdout ?? ""));
   }
 
-  /** As the server knows the document. */
-  private uriOf(document: vscode.TextDocument): string {
-    return this.server.client?.code2ProtocolConverter.asUri(document.uri) ?? "";
+  /** What the server calls the document that is typed in; empty where there is none. */
+  private activeUri(): string {
+    const document = vscode.window.activeTextEditor?.document;
+    const converter = this.server.client?.code2ProtocolConverter;
+    return (document && converter?.asUri(document.uri)) ?? "";
   }
 
   private takeFocus(editor: vscode.TextEditor | undefined): void {

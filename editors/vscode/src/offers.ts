@@ -20,6 +20,8 @@ interface Offer {
   readonly document: vscode.TextDocument;
   readonly items: readonly vscode.InlineCompletionItem[];
   readonly start: vscode.Position;
+  /** Where the cursor stood. */
+  readonly position: vscode.Position;
 }
 
 /** Keeps the newest offer only: the editor shows no other. */
@@ -45,7 +47,7 @@ export class Offers implements vscode.Disposable {
       this.offer = undefined;
       return;
     }
-    this.offer = { document, items, start: first.range?.start ?? position };
+    this.offer = { document, items, start: first.range?.start ?? position, position };
     const version = document.version;
     this.shownTimer = setTimeout(() => {
       const editor = vscode.window.activeTextEditor;
@@ -59,9 +61,16 @@ export class Offers implements vscode.Disposable {
     }, SHOWN_AFTER_MS);
   }
 
-  /** Whether the newest answer holds the suggestion of this id. */
-  holds(document: vscode.TextDocument, id: string): boolean {
-    return this.current(document)?.items.some((item) => idOf(item) === id) ?? false;
+  /** The suggestion of this id, where the newest answer was it alone, at this position. */
+  alone(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    id: string,
+  ): vscode.InlineCompletionItem | undefined {
+    const offer = this.current(document);
+    const [item, ...others] = offer?.items ?? [];
+    const isAlone = others.length === 0 && offer?.position.isEqual(position) === true;
+    return isAlone && item !== undefined && idOf(item) === id ? item : undefined;
   }
 
   /** What may be taken a part of now, whichever of its candidates is on the screen. */
@@ -102,7 +111,7 @@ export class Offers implements vscode.Disposable {
   }
 }
 
-function textOf(item: vscode.InlineCompletionItem): string {
+export function textOf(item: vscode.InlineCompletionItem): string {
   return typeof item.insertText === "string" ? item.insertText : item.insertText.value;
 }
 

@@ -11,6 +11,7 @@ import * as vscode from "vscode";
 import {
   CloseAction,
   ErrorAction,
+  type InlineCompletionItem,
   LanguageClient,
   type LanguageClientOptions,
   type Middleware,
@@ -30,7 +31,7 @@ export interface Hears {
   readonly phase: (phase: Phase) => void;
   readonly note: (note: StatusNote) => void;
   /** The rest of a suggestion is written. */
-  readonly more: (note: MoreNote) => void;
+  readonly more: (note: MoreNote<vscode.InlineCompletionItem>) => void;
   /** Per cent of the model that is loaded; undefined once it is, or is not to be. */
   readonly loaded: (percent: number | undefined) => void;
 }
@@ -160,8 +161,20 @@ export class Server {
     const client = new QuietClient("fimble", "Fimble", start, options);
     client.registerFeature(announceMore);
     client.onNotification("didChangeStatus", (note: StatusNote) => this.hears.note(note));
-    client.onNotification("fimble/more", (note: MoreNote) => this.hears.more(note));
+    client.onNotification("fimble/more", (note: MoreNote<InlineCompletionItem>) => {
+      void this.hearMore(client, note);
+    });
     return client;
+  }
+
+  private async hearMore(
+    client: LanguageClient,
+    note: MoreNote<InlineCompletionItem>,
+  ): Promise<void> {
+    const [item] = await client.protocol2CodeConverter.asInlineCompletionResult([note.item]);
+    if (item !== undefined) {
+      this.hears.more({ ...note, item });
+    }
   }
 
   /** Start again in a while, or give up and say so. Once a life. */

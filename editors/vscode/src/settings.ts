@@ -6,7 +6,7 @@
  */
 
 /** The sections that the server knows; `fimble.editor` is the extension's own. */
-const SECTIONS = ["model", "completion", "server"];
+const SECTIONS = ["model", "completion", "context", "server"];
 
 /** The part of the editor's configuration object that is read here. */
 export interface Configuration {

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import { describe, expect, it } from "vitest";
 
 import { collectSettings, type Configuration } from "../src/settings.js";
@@ -24,6 +26,17 @@ function configurationOf(set: Record<string, unknown>): Configuration {
   };
 }
 
+/** Settings in the manifest, without "fimble.". */
+function readSettingNames(): string[] {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  const manifest = JSON.parse(text) as {
+    contributes: { configuration: { properties: Record<string, unknown> }[] };
+  };
+  return manifest.contributes.configuration
+    .flatMap(({ properties }) => Object.keys(properties))
+    .map((name) => name.replace(/^fimble\./, ""));
+}
+
 describe("what the server is told", () => {
   it("is nothing of the defaults, so that the settings file counts", () => {
     expect(collectSettings(configurationOf({}))).toEqual({ completion: { menu: false } });
@@ -38,6 +51,19 @@ describe("what the server is told", () => {
     expect(collectSettings(configurationOf(set))).toEqual({
       completion: { menu: false, eagerness: 7, eagernes: 1 },
     });
+  });
+
+  it("holds every setting of the manifest that is not the extension's own", () => {
+    const set = Object.fromEntries(readSettingNames().map((name) => [name, "set"]));
+    const told = Object.entries(collectSettings(configurationOf(set))).flatMap(
+      ([section, values]) => Object.keys(values).map((name) => `${section}.${name}`),
+    );
+    const own = (name: string): boolean => name.startsWith("editor.");
+    expect(told.sort()).toEqual(
+      Object.keys(set)
+        .filter((name) => !own(name))
+        .sort(),
+    );
   });
 
   it("lets the user have the menu", () => {

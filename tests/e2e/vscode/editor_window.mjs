@@ -60,6 +60,14 @@ export class EditorWindow {
     return before;
   }
 
+  untilGhostTextIs(text, timeoutMs = 60_000) {
+    return until(
+      `the ghost text ${JSON.stringify(text)}`,
+      async () => (await this.ghostText()) === text,
+      timeoutMs,
+    );
+  }
+
   untilNoGhostText() {
     return until("no ghost text", async () => (await this.ghostText()) === "");
   }

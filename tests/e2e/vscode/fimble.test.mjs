@@ -8,48 +8,8 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 
 import { findLack, isAlive, RealEditor } from "./real_editor.mjs";
+import { PYTHON_TEXT, PYTHON_TYPED, SHOW_ALL, TYPESCRIPT_TEXT } from "./samples.mjs";
 import { until } from "./until.mjs";
-
-/** Shows whatever the model writes, late or early: a worse model or a busy machine passes alike. */
-const SHOW_ALL = {
-  "fimble.completion.eagerness": 1,
-  "fimble.completion.acceleration_deadline_ms": 10_000,
-  "fimble.server.log_level": "debug",
-};
-
-const PYTHON_TEXT = `from dataclasses import dataclass
-
-
-@dataclass
-class Item:
-    name: str
-    price: float
-    quantity: int
-
-
-def total_price(items: list[Item]) -> float:
-    total = 0.0
-    for item in items:
-        total += item.price * item.quantity
-    return total
-
-
-def total_quantity(items: list[Item]) -> int:
-`;
-
-const TYPESCRIPT_TEXT = `interface Item {
-  name: string;
-  price: number;
-}
-
-function firstName(items: Item[]): string {
-  const item = items[0];
-  return item.name;
-}
-
-function lastName(items: Item[]): string {
-  const item = items[items.length - 1];
-`;
 
 const lack = findLack();
 
@@ -86,7 +46,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
   const lastServer = () => editor.serverIds().at(-1);
 
   for (const { name, text, typed } of [
-    { name: "shop.py", text: PYTHON_TEXT, typed: "    total = 0\nfor item in it" },
+    { name: "shop.py", text: PYTHON_TEXT, typed: PYTHON_TYPED },
     { name: "shop.ts", text: TYPESCRIPT_TEXT, typed: "  return it" },
   ]) {
     it(`saves what was shown in ${name}`, async () => {
@@ -107,7 +67,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
 
   it("takes a word, and tells the server how much", async () => {
     await open();
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     const ghost = await window.untilGhostText();
     const before = await window.save();
     await window.press("Control+ArrowRight");
@@ -118,7 +78,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
 
   it("takes line after line of what is shown, until all of it is there", async () => {
     await open();
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     const ghost = await window.untilGhostText();
     const before = await window.save();
     let now = before;
@@ -139,7 +99,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     await window.untilStatus("paused");
     const nBefore = nRequests();
     await window.focusEnd();
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     assert.equal(await window.ghostText(), "");
     await window.openMenu();
     await window.choose("Resume");
@@ -156,7 +116,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     process.kill(killed, "SIGKILL");
     await until("another server", () => lastServer() !== killed);
     await window.untilStatus("ready");
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     await window.untilGhostText();
     assert.deepEqual(await window.messages(), []);
   });
@@ -169,7 +129,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     });
     assert.equal(messages.length, 1);
     assert.match(messages[0], /completion\.eagerness/);
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     await window.untilGhostText();
     editor.writeSettings(SHOW_ALL);
     await window.untilStatus("ready");
@@ -178,7 +138,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
 
   it("says why there is a suggestion, and what the doctor finds", async () => {
     await open();
-    await window.type("    total = 0\nfor item in it");
+    await window.type(PYTHON_TYPED);
     await window.untilGhostText();
     await window.run("Fimble: Why This Suggestion");
     await until("the explanation", async () => (await window.pageText()).includes("How it was"));
@@ -203,7 +163,7 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     for (const each of [first, second]) {
       await each.page.bringToFront();
       await each.focusEnd();
-      await each.type("    total = 0\nfor item in it");
+      await each.type(PYTHON_TYPED);
       await each.untilGhostText();
     }
     await first.close();

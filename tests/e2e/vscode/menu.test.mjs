@@ -76,7 +76,7 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
     });
   }
 
-  it("lists the models that ship, and takes one", { todo: "the choice is not kept" }, async () => {
+  it("lists the models that ship, and takes one", async () => {
     await choose("Which model", "fimble-nano");
     await until("the setting", () => editor.readSettings()["fimble.model.name"] === "fimble-nano");
   });
@@ -88,9 +88,9 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
     await window.untilStatus("ready");
   });
 
-  it("shows the log, and the settings", { todo: "found by eye only" }, async () => {
+  it("shows the log, and the settings", async () => {
     await choose("Show the log");
-    await window.page.locator("[aria-label*='Output']").first().waitFor();
+    await window.page.locator("[aria-label='Fimble - Output']").waitFor();
     await choose("Settings");
     await window.page.locator(".settings-editor").first().waitFor();
   });

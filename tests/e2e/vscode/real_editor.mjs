@@ -118,9 +118,14 @@ export class RealEditor {
     return window;
   }
 
-  /** The user's settings as they are on disk, those that a picker wrote included. */
+  /**
+   * The user's settings as they are on disk, those that a picker wrote included. Those of a machine
+   * lie in a file of their own.
+   */
   readSettings() {
-    return JSON.parse(fs.readFileSync(path.join(this.root, "data/User/settings.json"), "utf8"));
+    const read = (folder) =>
+      JSON.parse(fs.readFileSync(path.join(this.root, "data", folder, "settings.json"), "utf8"));
+    return { ...read("User"), ...read("Machine") };
   }
 
   /** Ids of the server processes that were started so far, in their order. */
