@@ -12,6 +12,7 @@ from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
 from fimble_model.engine.memories import Memories, pays_for
 from fimble_model.engine.protocol import Clock, ModelInfo
+from fimble_model.engine.ragged_pass import RaggedRunner
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
@@ -59,7 +60,8 @@ def assemble_engine(
         kernels="torch" if transformer.native is None else transformer.native.kernels_name,
     )
     return NativeEngine(
-        transformer=transformer,
+        config=config,
+        runner=RaggedRunner(transformer, cache.pool),
         model=model,
         codec=FimCodec(tokenizer, fim_format),
         cache=cache,

@@ -7,7 +7,6 @@ Never runs the network and never ends a row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,18 +14,12 @@ from torch import Tensor
 
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.memory_mixing import blend
+from fimble_model.engine.pieces import Answer, Drawn
 from fimble_model.engine.protocol import TokenId
 from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import draw, draw_healed
 
 __all__ = ["Drawing", "Drawn"]
-
-
-class Drawn(NamedTuple):
-    """A token and its log-probability in the distribution that it was drawn from."""
-
-    token_id: TokenId
-    logprob: float
 
 
 class Drawing:
@@ -39,24 +32,33 @@ class Drawing:
         control_ids = sorted(set(codec.tokenizer.control_ids.values()))
         self._control_ids = np.array(control_ids)
 
-    def pick_likeliest(
-        self, rows: Sequence[Row], logprobs: Sequence[Tensor]
+    def draw_together(
+        self, rows: Sequence[Row], answers: Sequence[Answer]
     ) -> list[list[Drawn] | None]:
-        """The likeliest token at every line of each row that just takes it; None for others."""
-        is_plain = [
-            row.generator is None and row.memory is None and not row.is_in_prefill for row in rows
+        """The token at every loud token of each row that needs no draw of its own; else None.
+
+        Those are rows whose tokens came drawn, and decoding ones that take the likeliest.
+        """
+        plain = [
+            answer if isinstance(answer, Tensor) and _is_plain(row) else None
+            for row, answer in zip(rows, answers, strict=True)
         ]
-        if not any(is_plain):
-            return [None] * len(rows)
-        parts = [part for part, plain in zip(logprobs, is_plain, strict=True) if plain]
-        found = iter(_likeliest(parts[0] if len(parts) == 1 else torch.cat(parts)))
+        parts = [part for part in plain if part is not None]
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts) if parts else None
+        found = iter(() if joined is None else _likeliest(joined))
         return [
-            [next(found) for _ in range(len(part))] if plain else None
-            for part, plain in zip(logprobs, is_plain, strict=True)
+            [next(found) for _ in range(len(part))]
+            if part is not None
+            else None
+            if isinstance(answer, Tensor)
+            else answer
+            for part, answer in zip(plain, answers, strict=True)
         ]
 
-    def draw_next(self, row: Row, logprobs_V: Tensor) -> Drawn:
-        """The token after all that are known, once the first is."""
+    def draw_next(self, row: Row, answer: Answer, index: int) -> Drawn:
+        """The token after all that are known, from a line of the answer, once the first is."""
+        assert isinstance(answer, Tensor), "drawn tokens need no second draw"
+        logprobs_V = answer[index]
         if row.memory is not None:
             logprobs_V = self._mix(row, logprobs_V, row.n_known_after_prompt)
         if row.generator is None:
@@ -89,6 +91,10 @@ class Drawing:
             sorted_ids = self._codec.token_index.sorted_ids
             self._sorted_ids = torch.tensor(sorted_ids, dtype=torch.int64, device=self._device)
         return self._sorted_ids
+
+
+def _is_plain(row: Row) -> bool:
+    return row.generator is None and row.memory is None and not row.is_in_prefill
 
 
 def _likeliest(logprobs_LV: Tensor) -> list[Drawn]:

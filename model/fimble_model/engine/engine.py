@@ -17,14 +17,15 @@ from torch import Tensor
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.drafting_trial import DraftingTrial
-from fimble_model.engine.drawing import Drawing, Drawn
+from fimble_model.engine.drawing import Drawing
 from fimble_model.engine.healing import HealingPlan, plan_healing
-from fimble_model.engine.kv_cache import KvCache, KvRow
+from fimble_model.engine.kv_cache import KvRow, KvRows
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_files import load_segments
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.passes import Passes
+from fimble_model.engine.pieces import Answer, Drawn, PassRunner, Piece
 from fimble_model.engine.prefix import n_common_tokens
 from fimble_model.engine.protocol import (
     Clock,
@@ -38,14 +39,13 @@ from fimble_model.engine.protocol import (
     RequestId,
     TokenId,
 )
-from fimble_model.engine.ragged_pass import Piece
 from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
 from fimble_model.engine.speculation import SpeculationPort
 from fimble_model.errors import RequestError
+from fimble_model.network.config import NetworkConfig
 from fimble_model.network.cost import cost_of
-from fimble_model.network.transformer import Transformer
 
 __all__ = ["NativeEngine"]
 
@@ -56,7 +56,7 @@ _WORTH_WAITING_TOKENS = 32
 
 
 class NativeEngine:
-    """Implements `Engine` over a `Transformer`.
+    """Implements `Engine` over a network of shape `config` that `runner` passes tokens through.
 
     Keeps the invariants that a request is either waiting or running until its one finish, and
     that every slot row in use belongs to a running row.
@@ -69,10 +69,11 @@ class NativeEngine:
     def __init__(
         self,
         *,
-        transformer: Transformer,
+        config: NetworkConfig,
+        runner: PassRunner,
         model: ModelInfo,
         codec: FimCodec,
-        cache: KvCache,
+        cache: KvRows,
         limits: PassLimits | None = None,
         clock: Clock | None = None,
         memories: Memories | None = None,
@@ -91,8 +92,8 @@ class NativeEngine:
         self._trial = DraftingTrial()
         self._drawing = Drawing(codec, cache.layout.device)
         slot_bytes = cache.layout.bytes_per_token
-        cost = cost_of(transformer.config, model.bytes_per_weight, slot_bytes)
-        self._passes = Passes(transformer, cache, cost, self._clock)
+        cost = cost_of(config, model.bytes_per_weight, slot_bytes)
+        self._passes = Passes(runner, cache, cost, self._clock)
 
     @property
     def model(self) -> ModelInfo:
@@ -191,7 +192,9 @@ class NativeEngine:
         try:
             with torch.inference_mode():
                 piece = Piece(row, all_ids[:-1], len(prompt.token_ids) - 1)
-                return self._passes.run_uncounted([piece])[0]
+                logprobs_LV = self._passes.run_uncounted([piece])[0]
+                assert isinstance(logprobs_LV, Tensor), "nothing was to be drawn"
+                return logprobs_LV
         finally:
             self._cache.discard(row)
 
@@ -297,17 +300,22 @@ class NativeEngine:
             return []
         rows = [self._running[share.request_id] for share in shares]
         try:
-            pieces = [row.next_piece(n) for row, (_, n) in zip(rows, shares, strict=True)]
+            grants_wishes = self._passes.runner.grants_wishes
+            pieces = [
+                row.next_piece(n, grants_wishes=grants_wishes)
+                for row, (_, n) in zip(rows, shares, strict=True)
+            ]
             for row, piece in zip(rows, pieces, strict=True):
                 row.count_pass(len(piece.token_ids))
             costs.note_step(self._clock.now_ms() - started_ms - drafting_ms)
-            logprobs = self._passes.run(pieces)
+            answers = self._passes.run(pieces)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]
-        likeliest = self._drawing.pick_likeliest(rows, logprobs)
         deltas = (
-            self._try_advance(row, logprobs_LV, drawn)
-            for row, logprobs_LV, drawn in zip(rows, logprobs, likeliest, strict=True)
+            self._try_advance(row, answer, drawn)
+            for row, answer, drawn in zip(
+                rows, answers, self._drawing.draw_together(rows, answers), strict=True
+            )
         )
         return [delta for delta in deltas if delta is not None]
 
@@ -333,22 +341,19 @@ class NativeEngine:
             _log_fault("row %s drafts no more: %s\n%s", row, error)
         return len(row.drafts)
 
-    def _try_advance(
-        self, row: Row, logprobs_LV: Tensor, likeliest: list[Drawn] | None
-    ) -> Delta | None:
+    def _try_advance(self, row: Row, answer: Answer, drawn: list[Drawn] | None) -> Delta | None:
         """The row's delta after a pass; a row whose stop rule or memory throws fails alone."""
         try:
-            reason = self._advance(row, logprobs_LV, likeliest)
+            reason = self._advance(row, answer, drawn)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return self._fail(row, error, is_cache_sound=True)
         return row.progress() if reason is None else self._end(row, reason)
 
-    def _advance(
-        self, row: Row, logprobs_LV: Tensor, likeliest: list[Drawn] | None
-    ) -> FinishReason | None:
+    def _advance(self, row: Row, answer: Answer, tokens: list[Drawn] | None) -> FinishReason | None:
         if row.is_in_prefill:
-            if len(logprobs_LV):
-                row.trial_logprobs.append(logprobs_LV)
+            assert isinstance(answer, Tensor), "the first token is drawn here"
+            if len(answer):
+                row.trial_logprobs.append(answer)
             if row.n_pending:
                 return None
             drawn = self._drawing.draw_first(row)
@@ -356,9 +361,7 @@ class NativeEngine:
             return self._take(row, drawn)
         n_known = len(row.known_ids)
         for index, draft_id in enumerate((*row.drafts, None)):
-            drawn = (
-                likeliest[index] if likeliest else self._drawing.draw_next(row, logprobs_LV[index])
-            )
+            drawn = tokens[index] if tokens else self._drawing.draw_next(row, answer, index)
             reason = self._take(row, drawn)
             if reason is not None or drawn.token_id != draft_id:
                 break

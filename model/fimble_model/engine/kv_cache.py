@@ -7,6 +7,7 @@ first, is `paging`'s. Never runs the network and never decides which row runs.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from fimble_model.engine.paging import PAGE_SLOTS, PagedRow, PagedRows
 
-__all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvPool", "KvRow"]
+__all__ = ["DEFAULT_CACHE_BYTES", "KvCache", "KvLayout", "KvPool", "KvRow", "KvRows"]
 
 DEFAULT_CACHE_BYTES = 256 * 2**20
 
@@ -86,25 +87,41 @@ class KvPool:
         return k_KSD, v_KSD
 
 
-class KvCache(PagedRows):
-    """All rows of one model and their memory, within `budget_bytes`.
+class KvRows(PagedRows):
+    """All rows of one model over pages of `layout`, whatever memory those lie in."""
 
-    Keeps the invariants of `PagedRows`; pages are as many as the budget affords.
-    """
-
-    def __init__(self, layout: KvLayout, budget_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        layout: KvLayout,
+        *,
+        budget_bytes: int,
+        copy_page: Callable[[int, int], None],
+        first_page: int = 0,
+    ) -> None:
         self.layout = layout
         self.budget_bytes = budget_bytes
-        n_pages = budget_bytes // layout.bytes_per_page
-        self.pool = KvPool(layout, n_pages)
         super().__init__(
-            n_pages=n_pages, max_tokens=layout.max_tokens, copy_page=self.pool.copy_page
+            n_pages=budget_bytes // layout.bytes_per_page,
+            max_tokens=layout.max_tokens,
+            copy_page=copy_page,
+            first_page=first_page,
         )
 
     @property
     def n_bytes(self) -> int:
         """Bytes of all pages that some row holds."""
         return self.pages.n_used * self.layout.bytes_per_page
+
+
+class KvCache(KvRows):
+    """All rows of one model and their memory, within `budget_bytes`.
+
+    Keeps the invariants of `PagedRows`; pages are as many as the budget affords.
+    """
+
+    def __init__(self, layout: KvLayout, budget_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        self.pool = KvPool(layout, budget_bytes // layout.bytes_per_page)
+        super().__init__(layout, budget_bytes=budget_bytes, copy_page=self.pool.copy_page)
 
 
 def _zeros(shape: tuple[int, ...], layout: KvLayout) -> Tensor:

@@ -33,14 +33,17 @@ def n_pages_for(n_slots: int) -> int:
 
 
 class Pages:
-    """A pool of pages, each free or referenced. Keeps the count of references of each."""
+    """A pool of pages, each free or referenced. Keeps the count of references of each.
 
-    def __init__(self, n_pages: int) -> None:
+    Numbers start at `first_page`; what lies before it is the pool's own.
+    """
+
+    def __init__(self, n_pages: int, first_page: int = 0) -> None:
         self.n_pages = n_pages
         self._n_references: dict[int, int] = {}
         self._free: list[int] = []
-        # [_n_touched, n_pages) were never taken: memory that the system has not given yet.
-        self._n_touched = 0
+        # From _next_new on they were never taken: memory that the system has not given yet.
+        self._next_new = first_page
 
     @property
     def n_used(self) -> int:
@@ -58,8 +61,8 @@ class Pages:
         if self._free:
             page = self._free.pop()
         else:
-            page = self._n_touched
-            self._n_touched += 1
+            page = self._next_new
+            self._next_new += 1
         self._n_references[page] = 1
         return page
 
@@ -138,9 +141,15 @@ class PagedRows:
     """
 
     def __init__(
-        self, *, n_pages: int, max_tokens: int, copy_page: Callable[[int, int], None]
+        self,
+        *,
+        n_pages: int,
+        max_tokens: int,
+        copy_page: Callable[[int, int], None],
+        first_page: int = 0,
     ) -> None:
-        self.pages = Pages(n_pages)
+        self.pages = Pages(n_pages, first_page)
+        self._first_page = first_page
         self._max_tokens = max_tokens
         self._copy_page = copy_page
         self._kept: list[PagedRow] = []
@@ -206,6 +215,12 @@ class PagedRows:
         for row in self._kept:
             self.drop_pages(row, 0)
         self._kept.clear()
+
+    def start_over(self, n_pages: int) -> None:
+        """Go on with so many pages, all of them free. No row may be in use."""
+        assert not self._in_use, "rows in use would lose their pages"
+        self._kept.clear()
+        self.pages = Pages(n_pages, self._first_page)
 
     def take_page(self) -> int:
         """A page for a row in use, if need be from the row that was not used for longest."""

@@ -1,6 +1,6 @@
-"""Passes of one network over one cache: run, timed, counted, and tried again without memory.
+"""Passes over one cache: run, timed, counted, and tried again where memory ran out.
 
-Owns the network's use and the numbers that come of it. Never chooses rows or tokens.
+Owns the runner's use and the numbers that come of it. Never chooses rows or tokens.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from fimble_model.engine.accounts import EngineWork
-from fimble_model.engine.kv_cache import KvCache
+from fimble_model.engine.kv_cache import KvRows
 from fimble_model.engine.pass_costs import PassCosts
+from fimble_model.engine.pass_halving import PassHalving, halve
+from fimble_model.engine.pieces import Answer, PassRunner, Piece, cut_piece
 from fimble_model.engine.protocol import Clock
-from fimble_model.engine.ragged_pass import Piece, run_pass
 from fimble_model.network.cost import PassCost
-from fimble_model.network.transformer import Transformer
 
 __all__ = ["Passes"]
 
@@ -27,34 +27,24 @@ log = logging.getLogger(__name__)
 class Passes:
     """Keeps the invariant that `work` counts every pass that came to its end."""
 
-    def __init__(
-        self, transformer: Transformer, cache: KvCache, cost: PassCost, clock: Clock
-    ) -> None:
+    def __init__(self, runner: PassRunner, cache: KvRows, cost: PassCost, clock: Clock) -> None:
         self.work = EngineWork()
         self.costs = PassCosts()
         self.cost = cost
-        self._transformer = transformer
+        self.runner = runner
         self._cache = cache
         self._clock = clock
+        self._halving = PassHalving()
 
-    def run(self, pieces: Sequence[Piece]) -> list[Tensor]:
-        """Each piece's `logprobs_LV`. Raises what the network raises.
+    def run(self, pieces: Sequence[Piece]) -> list[Answer]:
+        """Each piece's answer. Raises what the network raises.
 
         Out of memory, it drops all kept prefixes and tries once more: a longer prefill later
-        is better than no answer now.
+        is better than no answer now. What still does not fit is computed in halves.
         """
         shape = [piece.shape for piece in pieces]
         started_ms = self._clock.now_ms()
-        try:
-            logprobs = self.run_uncounted(pieces)
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            log.warning("out of memory in a pass: all kept prefixes are dropped")
-            self._cache.drop_kept()
-            if self._cache.layout.device.type == "cuda":
-                torch.cuda.empty_cache()
-            logprobs = self.run_uncounted(pieces)
+        answers = self._run_in_parts(pieces)
         pass_ms = self._clock.now_ms() - started_ms
         n_tokens = sum(row.n_tokens for row in shape)
         self.costs.note(n_tokens, pass_ms)
@@ -65,11 +55,45 @@ class Passes:
             flops=self.cost.flops(shape),
             bytes_read=self.cost.bytes_read(shape),
         )
-        return logprobs
+        return answers
 
-    def run_uncounted(self, pieces: Sequence[Piece]) -> list[Tensor]:
+    def run_uncounted(self, pieces: Sequence[Piece]) -> list[Answer]:
         """The same for measuring: no work that anybody asked for, and no second try."""
-        return run_pass(self._transformer, self._cache.pool, pieces)
+        return self.runner.run(pieces)
+
+    def _run_in_parts(self, pieces: Sequence[Piece]) -> list[Answer]:
+        answers: list[Answer] = []
+        for part in self._halving.split([len(piece.token_ids) for piece in pieces]):
+            answers += self._run_part(pieces[part])
+        return answers
+
+    def _run_part(self, pieces: Sequence[Piece]) -> list[Answer]:
+        try:
+            return self.runner.run(pieces)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+        log.warning("out of memory in a pass: all kept prefixes are dropped")
+        self._cache.drop_kept()
+        self.runner.give_way()
+        n_tokens = sum(len(piece.token_ids) for piece in pieces)
+        try:
+            return self.runner.run(pieces)
+        except Exception as error:
+            if not _is_out_of_memory(error) or n_tokens == 1:
+                raise
+        self._halving.note_failure(n_tokens)
+        if len(pieces) == 1:
+            return [self._run_in_two(pieces[0])]
+        return [answer for half in halve(pieces) for answer in self._run_part(half)]
+
+    def _run_in_two(self, piece: Piece) -> Answer:
+        first, second = cut_piece(piece)
+        parts = [*self._run_part([first]), *self._run_part([second])]
+        lines = [part for part in parts if isinstance(part, Tensor)]
+        if lines:
+            return torch.cat(lines)
+        return [drawn for part in parts if not isinstance(part, Tensor) for drawn in part]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -12,29 +12,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fimble_model.engine.kv_cache import KvPool, KvRow
+from fimble_model.engine.kv_cache import KvPool
 from fimble_model.engine.paging import PAGE_SLOTS
-from fimble_model.engine.protocol import TokenId
+from fimble_model.engine.pieces import Answer, Piece
 from fimble_model.network.attention import attend_cached
-from fimble_model.network.cost import RowShape
 from fimble_model.network.native.network import PassRow
 from fimble_model.network.transformer import Transformer
 
-__all__ = ["Piece", "run_pass"]
+__all__ = ["Piece", "RaggedRunner", "run_pass"]
 
 
-class Piece(NamedTuple):
-    """A row's next tokens. Those from `n_silent` on are asked for their log-probabilities."""
+class RaggedRunner:
+    """Implements `PassRunner` by the native kernels where they serve, else by torch."""
 
-    row: KvRow
-    token_ids: list[TokenId]
-    n_silent: int
+    grants_wishes = False
 
-    @property
-    def shape(self) -> RowShape:
-        """Its sizes, before the pass that computes it."""
-        n_tokens = len(self.token_ids)
-        return RowShape(n_tokens, len(self.row.token_ids), n_tokens - self.n_silent)
+    def __init__(self, transformer: Transformer, pool: KvPool) -> None:
+        self._transformer = transformer
+        self._pool = pool
+
+    def run(self, pieces: Sequence[Piece]) -> list[Answer]:
+        """Every answer is `logprobs_LV`."""
+        return list(run_pass(self._transformer, self._pool, pieces))
+
+    def give_way(self) -> None:
+        """On a GPU, hand back what torch keeps for later."""
+        if self._pool.layout.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def rest(self) -> None:
+        """Nothing waits for such a moment."""
 
 
 def run_pass(transformer: Transformer, pool: KvPool, pieces: Sequence[Piece]) -> list[Tensor]:
@@ -56,8 +63,7 @@ def run_pass(transformer: Transformer, pool: KvPool, pieces: Sequence[Piece]) ->
         piece.row.extend(piece.token_ids)
     if len(pieces) == 1:
         return [logprobs_NV]
-    n_loud = [len(piece.token_ids) - piece.n_silent for piece in pieces]
-    return list(torch.split(logprobs_NV, n_loud))
+    return list(torch.split(logprobs_NV, [piece.n_loud for piece in pieces]))
 
 
 def _run_torch_pass(transformer: Transformer, pool: KvPool, pieces: Sequence[Piece]) -> Tensor:

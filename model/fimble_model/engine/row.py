@@ -16,8 +16,9 @@ from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_index import MOST_ORDER, Matches
 from fimble_model.engine.middle import Middle
+from fimble_model.engine.pieces import Piece, Wish
 from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
-from fimble_model.engine.ragged_pass import Piece
+from fimble_model.engine.sampling import Uniforms
 from fimble_model.engine.speculation import MOST_DRAFT_TOKENS, DrafterPort, SpeculationPort
 
 __all__ = ["Row", "RowTimes"]
@@ -53,6 +54,7 @@ class Row:
         self.middle = middle
         self.times = RowTimes(added_ms=added_ms)
         self.generator: torch.Generator | None = None
+        self.uniforms: Uniforms | None = None
         self.kv: KvRow | None = None
         self.n_reused_tokens = 0
         self.n_prefilled_tokens = 0
@@ -107,13 +109,28 @@ class Row:
             return 0
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
 
-    def next_piece(self, n_tokens: int) -> Piece:
+    def next_piece(self, n_tokens: int, *, grants_wishes: bool = False) -> Piece:
         """The next `n_tokens` for a pass: pending ones, and drafts as far as it goes beyond."""
         assert self.kv is not None
         n_computed = self.n_computed
         pending_ids = self.known_ids[n_computed : n_computed + n_tokens]
         self.drafts = self.drafts[: n_tokens - len(pending_ids)]
-        return Piece(self.kv, [*pending_ids, *self.drafts], min(self.n_silent_pending, n_tokens))
+        wish = self._wish() if grants_wishes else None
+        n_silent = min(self.n_silent_pending, n_tokens)
+        return Piece(self.kv, [*pending_ids, *self.drafts], n_silent, wish)
+
+    def _wish(self) -> Wish | None:
+        """How a runner may draw; None where healing or the memory has a say in it."""
+        if self.is_in_prefill or self.memory is not None:
+            return None
+        n_left = self.request.max_new_tokens - len(self.middle.tokens)
+        sampling = self.request.sampling
+        if self.generator is None:
+            return Wish(0.0, 1.0, (), n_left)
+        if self.uniforms is None:
+            self.uniforms = Uniforms(self.generator)
+        uniforms = self.uniforms.peek(len(self.drafts) + 2)
+        return Wish(sampling.temperature, sampling.top_p, uniforms, n_left)
 
     def count_pass(self, n_tokens: int) -> None:
         """Note that the row's next `n_tokens` are computed."""
@@ -166,6 +183,8 @@ class Row:
         """After a pass with drafts: roll back to what is known now, and learn from it."""
         assert self.kv is not None
         decided_ids = self.known_ids[n_known_before:]
+        if self.uniforms is not None:
+            self.uniforms.spend(len(decided_ids))
         self.n_accepted_tokens += len(decided_ids) - 1
         self.kv.truncate(len(self.known_ids) - 1)
         self.drafts = []

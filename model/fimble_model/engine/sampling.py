@@ -14,7 +14,7 @@ from torch import Tensor
 from fimble_model.engine.healing import HealingLink, HealingPlan
 from fimble_model.engine.protocol import Sampling, TokenId
 
-__all__ = ["HealedDraw", "draw", "draw_healed", "new_generator"]
+__all__ = ["HealedDraw", "Uniforms", "draw", "draw_healed", "new_generator"]
 
 
 def new_generator(sampling: Sampling) -> torch.Generator | None:
@@ -22,6 +22,29 @@ def new_generator(sampling: Sampling) -> torch.Generator | None:
     if sampling.temperature == 0.0:
         return None
     return torch.Generator(device="cpu").manual_seed(sampling.seed)
+
+
+class Uniforms:
+    """A row's numbers from [0, 1) in the order of its draws, for draws that are made elsewhere.
+
+    Keeps the invariant that the i-th draw has the i-th number, however far ahead one looked: a
+    draft that proves wrong costs no number.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._unspent: list[float] = []
+
+    def peek(self, n_draws: int) -> tuple[float, ...]:
+        """The numbers of the next draws."""
+        while len(self._unspent) < n_draws:
+            # One by one: a vector of them might be filled in another order.
+            self._unspent.append(float(torch.rand((), generator=self._generator)))
+        return tuple(self._unspent[:n_draws])
+
+    def spend(self, n_draws: int) -> None:
+        """So many draws were made."""
+        del self._unspent[:n_draws]
 
 
 def draw(logprobs_V: Tensor, sampling: Sampling, generator: torch.Generator | None) -> int:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimble_model.engine import passes, ragged_pass
+from fimble_model.engine import ragged_pass
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.protocol import (
     FinishReason,
@@ -181,7 +181,8 @@ def test_a_failing_pass_ends_its_rows_and_the_engine_lives(
     engine = build_engine()
     with monkeypatch.context() as patched:
         patched.setattr(
-            "fimble_model.engine.passes.run_pass", lambda *_: (_ for _ in ()).throw(MemoryError)
+            "fimble_model.engine.ragged_pass.run_pass",
+            lambda *_: (_ for _ in ()).throw(MemoryError),
         )
         finish = run_alone(engine, build_request("a", _prompt(engine)))
     assert finish.reason is FinishReason.FAILED
@@ -208,7 +209,7 @@ def test_out_of_memory_costs_the_kept_prefixes_and_not_the_row(
             raise faults.pop()
         return run_pass(*arguments)
 
-    monkeypatch.setattr(passes, "run_pass", run_short_of_memory)
+    monkeypatch.setattr(ragged_pass, "run_pass", run_short_of_memory)
     finish = run_alone(engine, request)
     assert finish.text == plain.text
     assert finish.reason == plain.reason
@@ -216,6 +217,30 @@ def test_out_of_memory_costs_the_kept_prefixes_and_not_the_row(
     again = run_alone(engine, build_request("again", _prompt(engine, 900)))
     assert again.n_reused_tokens < 10, "the prefix kept before was not dropped"
     assert engine.n_cache_bytes <= 2 * n_bytes
+
+
+def test_a_pass_too_large_for_memory_is_computed_in_parts_with_the_same_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However small the parts must be, down to single tokens."""
+    plain, run_pass, sizes = build_engine(), ragged_pass.run_pass, []
+    requests = [build_request(f"at {n}", _prompt(plain, n)) for n in (500, 640, 777)]
+    expected = {name: last_of(deltas) for name, deltas in run_all(plain, requests).items()}
+
+    def run_little(transformer: Any, pool: Any, pieces: Any) -> list[torch.Tensor]:
+        sizes.append(sum(len(piece.token_ids) for piece in pieces))
+        if sizes[-1] > 9:
+            raise torch.OutOfMemoryError
+        return run_pass(transformer, pool, pieces)
+
+    monkeypatch.setattr(ragged_pass, "run_pass", run_little)
+    found = run_all(build_engine(), requests)
+    for name, deltas in found.items():
+        finish, plainly = last_of(deltas), expected[name]
+        assert finish is not None
+        assert plainly is not None
+        assert (finish.text, finish.reason) == (plainly.text, plainly.reason)
+    assert any(size <= 9 for size in sizes)
 
 
 class TickingClock:

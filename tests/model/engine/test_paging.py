@@ -195,3 +195,17 @@ def _assert_sound(memory: Memory, in_use: list[PagedRow]) -> None:
     for row in (*rows._kept, *in_use):
         assert len(row.pages) >= n_pages_for(len(row.token_ids))
         memory.assert_holds_its_tokens(row)
+
+
+def test_pages_before_the_first_are_never_handed_out_and_starting_over_frees_all() -> None:
+    rows = PagedRows(n_pages=3, max_tokens=1024, copy_page=lambda *_: None, first_page=1)
+    for n_pages in (3, 2):
+        row = rows.try_acquire([TokenId(1)] * 100, 128)
+        assert row is not None
+        row.prepare(100)
+        assert row.pages == [1, 2]
+        row.extend([TokenId(1)] * 100)
+        rows.release(row)
+        rows.start_over(n_pages)
+        assert rows.n_cached_tokens([TokenId(1)] * 100) == 0
+        assert rows.max_row_tokens == n_pages * PAGE_SLOTS

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from fimble_model.engine.healing import HealingLink, HealingPlan
 from fimble_model.engine.protocol import Sampling, TokenId
-from fimble_model.engine.sampling import HealedDraw, draw, draw_healed, new_generator
+from fimble_model.engine.sampling import (
+    HealedDraw,
+    Uniforms,
+    draw,
+    draw_healed,
+    new_generator,
+)
 from fimble_model.errors import RequestError
 
 LOGPROBS = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
@@ -134,3 +140,19 @@ def test_a_chain_that_ends_short_leaves_by_a_covering_token() -> None:
     drawn = draw_healed(plan, HEALING_LOGPROBS[:2], SORTED_IDS, Sampling(), None)
     assert (drawn.n_chain_tokens, drawn.token_id) == (1, 4)
     assert drawn.logprob == pytest.approx(math.log(0.4 / 0.5), abs=1e-4)
+
+
+def test_the_next_draw_has_the_next_number_however_far_ahead_one_looked() -> None:
+    """Drafts that prove wrong cost no number, so that speculative equals plain."""
+    sampling = Sampling(temperature=1.0, seed=5)
+    generators = [new_generator(sampling) for _ in range(2)]
+    plain, looking = (Uniforms(generator) for generator in generators if generator is not None)
+    expected: list[float] = []
+    found: list[float] = []
+    for n_spent in (1, 3, 2, 1, 17, 4):
+        for _ in range(n_spent):
+            expected.append(plain.peek(1)[0])
+            plain.spend(1)
+        found += looking.peek(17)[:n_spent]
+        looking.spend(n_spent)
+    assert found == expected
