@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
-__all__ = ["RawClient", "RpcError", "inline_params"]
+__all__ = ["Json", "RawClient", "RpcError", "inline_params"]
 
 Json = Mapping[str, Any]
 _TIMEOUT_S = 60  # A machine under load is slow; only a hang is a fault.
