@@ -33,7 +33,13 @@ def run_rows(
         for row, size in zip(rows, sizes, strict=True)
     ]
 
-    def attend(layer_index: int, q_NHD: Tensor, k_NKD: Tensor, v_NKD: Tensor) -> Tensor:
+    def attend(
+        layer_index: int,
+        q_NHD: Tensor,
+        k_NKD: Tensor,
+        v_NKD: Tensor,
+        window: int | None = None,
+    ) -> Tensor:
         outputs = []
         start = 0
         for row, size in zip(rows, sizes, strict=True):
@@ -43,7 +49,7 @@ def run_rows(
                 k_KSD, v_KSD = row.slots[layer_index]
                 k_KSD[:, row.n_cached : row.n_cached + size] = k_NKD[here].transpose(0, 1)
                 v_KSD[:, row.n_cached : row.n_cached + size] = v_NKD[here].transpose(0, 1)
-                outputs.append(attend_cached(q_NHD[here], k_KSD, v_KSD, row.n_cached))
+                outputs.append(attend_cached(q_NHD[here], k_KSD, v_KSD, row.n_cached, window))
         return torch.cat(outputs)
 
     with torch.inference_mode():

@@ -121,7 +121,14 @@ class _RaggedAttend:
             for span in spans
         ]
 
-    def __call__(self, layer_index: int, q_NHD: Tensor, k_NKD: Tensor, v_NKD: Tensor) -> Tensor:
+    def __call__(
+        self,
+        layer_index: int,
+        q_NHD: Tensor,
+        k_NKD: Tensor,
+        v_NKD: Tensor,
+        window: int | None = None,
+    ) -> Tensor:
         outputs = []
         for span, (pages_T, slots_T) in zip(self._spans, self._places, strict=True):
             here = slice(span.start, span.end)
@@ -129,5 +136,5 @@ class _RaggedAttend:
             n_slots = span.n_cached + span.end - span.start
             k_KSD, v_KSD = self._pool.gather(layer_index, span.pages_P, n_slots)
             k_KSD, v_KSD = k_KSD.to(q_NHD.dtype), v_KSD.to(q_NHD.dtype)
-            outputs.append(attend_cached(q_NHD[here], k_KSD, v_KSD, span.n_cached))
+            outputs.append(attend_cached(q_NHD[here], k_KSD, v_KSD, span.n_cached, window))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)

@@ -19,9 +19,16 @@ from torch import Tensor
 
 from fimble_model.errors import CheckpointError
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.families import Part, build_parts, is_derived_key, parse_config
+from fimble_model.network.families import find_family, parse_config
 from fimble_model.network.levels import Levels, stack_levels
 from fimble_model.network.stored_levels import scale_key_of
+from fimble_model.network.tensor_names import (
+    Part,
+    TensorNames,
+    build_parts,
+    from_groups,
+    is_derived_key,
+)
 
 __all__ = ["Checkpoint", "load_config", "open_checkpoint"]
 
@@ -91,6 +98,9 @@ class Checkpoint:
                 found=f"{levels.dtype} and {scale.dtype}",
                 to_do=_FETCH_AGAIN,
             )
+        if part.n_groups > 1:
+            rows = from_groups(self.config)
+            levels, scale = levels[rows], scale[rows]
         return Levels(levels, scale.flatten())
 
     def _read_tensor(self, part: Part) -> Tensor:
@@ -116,7 +126,7 @@ class Checkpoint:
                 found=f"{tensor.dtype}",
                 to_do="Choose a checkpoint that is not quantised.",
             )
-        return tensor
+        return tensor[from_groups(self.config)] if part.n_groups > 1 else tensor
 
 
 def load_config(folder: Path) -> NetworkConfig:
@@ -134,9 +144,10 @@ def load_config(folder: Path) -> NetworkConfig:
 def open_checkpoint(folder: Path) -> Iterator[Checkpoint]:
     """A folder's checkpoint, open while the context lasts. Raises `CheckpointError`."""
     config = load_config(folder)
+    names = find_family(_load_json(folder / _CONFIG)).names
     with ExitStack() as stack:
         files = _open_files(folder, stack)
-        parts = _match_parts(config, files)
+        parts = _match_parts(config, names, files)
         yield Checkpoint(config=config, _files=files, _parts=parts)
 
 
@@ -224,9 +235,9 @@ def _open_file(path: Path, stack: ExitStack) -> _TensorFile:
 
 
 def _match_parts(
-    config: NetworkConfig, files: Mapping[str, _TensorFile]
+    config: NetworkConfig, names: TensorNames, files: Mapping[str, _TensorFile]
 ) -> dict[str, tuple[Part, ...]]:
-    parts = build_parts(config)
+    parts = build_parts(config, names)
     if config.tied_embeddings:
         head_parts = parts.pop("head.weight")
         # Some exports write a tied head out; it is read to be compared, and dropped.

@@ -31,7 +31,8 @@ class PassCost:
 
     A multiplication and an addition are two operations (Kaplan et al. 2020, section 2.1); norms,
     rotary and softmax are left out, for they are far below a per cent. A pass reads every matrix
-    once, and every row's keys and values once; the embedding is looked up, not read.
+    once, and every row's keys and values once; the embedding is looked up, not read. Of experts a
+    token computes with those it chooses; read are all, as by a pass of many tokens.
     """
 
     flops_per_token: int
@@ -76,12 +77,17 @@ def cost_of(config: NetworkConfig, bytes_per_weight: int, bytes_per_slot: int) -
     """
     heads_width = config.n_query_heads * config.head_size
     qkv_width = heads_width + 2 * config.n_key_heads * config.head_size
-    n_layer_weights = config.n_layers * (
-        config.width * (qkv_width + heads_width + 3 * config.feed_forward_width)
-    )
+    n_matrices = 3 if config.gated else 2
+    n_layer_weights = n_used_weights = config.n_layers * config.width * (qkv_width + heads_width)
+    for layer_index in range(config.n_layers):
+        experts = config.experts_of(layer_index)
+        inner = config.feed_forward_width if experts is None else experts.width
+        n_one = n_matrices * config.width * inner
+        n_layer_weights += n_one * (1 if experts is None else experts.n_experts)
+        n_used_weights += n_one * (1 if experts is None else experts.n_chosen)
     n_head_weights = config.width * config.vocabulary_size
     return PassCost(
-        flops_per_token=2 * n_layer_weights,
+        flops_per_token=2 * n_used_weights,
         flops_per_loud_token=2 * n_head_weights,
         flops_per_attended_slot=4 * config.n_layers * heads_width,
         layer_bytes=n_layer_weights * bytes_per_weight,

@@ -38,7 +38,9 @@ class _Tiling(NamedTuple):
     n_rows: int
 
 
-def attend_in_tiles(q_THD: Tensor, k_KSD: Tensor, v_KSD: Tensor, n_cached: int) -> Tensor:
+def attend_in_tiles(
+    q_THD: Tensor, k_KSD: Tensor, v_KSD: Tensor, n_cached: int, window: int | None = None
+) -> Tensor:
     """What `attend_cached` promises, for float32 on the CPU. I counts tiles, R a tile's rows."""
     n_tokens, n_query_heads, head_size = q_THD.shape
     n_key_heads = k_KSD.shape[0]
@@ -56,7 +58,7 @@ def attend_in_tiles(q_THD: Tensor, k_KSD: Tensor, v_KSD: Tensor, n_cached: int) 
     else:
         # Decoding: a stretch of one tile, which needs no padding.
         _tokens_of(q_IKRD, tiling)[0, n_before : n_before + n_tokens].copy_(q_TKGD)
-    o_IKRD = _attend_blocks(q_IKRD, k_KSD, v_KSD, first_tile, tiling)
+    o_IKRD = _attend_blocks(q_IKRD, k_KSD, v_KSD, first_tile, tiling, window)
     o_ITKGD = _tokens_of(o_IKRD, tiling)
     if n_tiles > 1:
         return o_ITKGD.reshape(-1, n_query_heads, head_size)[n_before : n_before + n_tokens]
@@ -81,7 +83,12 @@ def _tokens_of(x_IKRD: Tensor, tiling: _Tiling) -> Tensor:
 
 
 def _attend_blocks(
-    q_IKRD: Tensor, k_KSD: Tensor, v_KSD: Tensor, first_tile: int, tiling: _Tiling
+    q_IKRD: Tensor,
+    k_KSD: Tensor,
+    v_KSD: Tensor,
+    first_tile: int,
+    tiling: _Tiling,
+    window: int | None,
 ) -> Tensor:
     n_block_tiles = BLOCK_SLOTS // tiling.n_tile_tokens
     n_tiles = q_IKRD.shape[0]
@@ -91,22 +98,30 @@ def _attend_blocks(
         block_index, tile_in_block = divmod(first_tile + start, n_block_tiles)
         n_here = min(n_tiles - start, n_block_tiles - tile_in_block)
         n_slots = (block_index + 1) * BLOCK_SLOTS
-        mask_I1RS = _build_mask(tiling, _table_slots(n_slots))
+        n_seen = n_slots if window is None else min(n_slots, _reach(window))
+        mask_I1RS = _build_mask(tiling, _table_slots(n_seen), window)
         outputs.append(
             scaled_dot_product_attention(
                 q_IKRD[start : start + n_here],
-                _first_slots(k_KSD, n_slots).expand(n_here, -1, -1, -1),
-                _first_slots(v_KSD, n_slots).expand(n_here, -1, -1, -1),
-                attn_mask=mask_I1RS[tile_in_block : tile_in_block + n_here, ..., -n_slots:],
+                _slots(k_KSD, n_slots, n_seen).expand(n_here, -1, -1, -1),
+                _slots(v_KSD, n_slots, n_seen).expand(n_here, -1, -1, -1),
+                attn_mask=mask_I1RS[tile_in_block : tile_in_block + n_here, ..., -n_seen:],
             )
         )
         start += n_here
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 
-def _first_slots(x_KSD: Tensor, n_slots: int) -> Tensor:
-    n_missing = n_slots - x_KSD.shape[1]
-    return pad(x_KSD, (0, 0, 0, n_missing)) if n_missing > 0 else x_KSD[:, :n_slots]
+def _reach(window: int) -> int:
+    """Slots of the blocks that some token of a block sees through a window, its own included."""
+    return BLOCK_SLOTS + -(-(window - 1) // BLOCK_SLOTS) * BLOCK_SLOTS
+
+
+def _slots(x_KSD: Tensor, end: int, n_slots: int) -> Tensor:
+    """Slots [end - n_slots, end), zeros where the buffer has none."""
+    n_missing = end - x_KSD.shape[1]
+    x_KSD = x_KSD[:, end - n_slots : end]
+    return pad(x_KSD, (0, 0, 0, n_missing)) if n_missing > 0 else x_KSD
 
 
 def _table_slots(n_slots: int) -> int:
@@ -115,15 +130,17 @@ def _table_slots(n_slots: int) -> int:
 
 
 @functools.lru_cache(maxsize=8)
-def _build_mask(tiling: _Tiling, n_slots: int) -> Tensor:
+def _build_mask(tiling: _Tiling, n_slots: int, window: int | None) -> Tensor:
     """What each tile of a row's last block adds to its scores: `mask_I1RS`, 0 or -inf.
 
-    Only slots of that block are ever hidden, so the last n slots of one table serve every
-    shorter row.
+    What is hidden follows from the distance to the block's end alone, so the last n slots of one
+    table serve every shorter row.
     """
-    hidden_TS = torch.ones(BLOCK_SLOTS, BLOCK_SLOTS, dtype=torch.bool).triu_(1)
-    mask_TS = torch.zeros(BLOCK_SLOTS, n_slots)
-    mask_TS[:, -BLOCK_SLOTS:].masked_fill_(hidden_TS, -torch.inf)
+    n_before = n_slots - BLOCK_SLOTS
+    hidden_TS = torch.ones(BLOCK_SLOTS, n_slots, dtype=torch.bool).triu_(n_before + 1)
+    if window is not None:
+        hidden_TS |= torch.ones_like(hidden_TS).tril_(n_before - window)
+    mask_TS = torch.zeros(BLOCK_SLOTS, n_slots).masked_fill_(hidden_TS, -torch.inf)
     mask_RS = mask_TS.repeat_interleave(tiling.n_heads_per_key, dim=0)
     mask_IRS = mask_RS.view(-1, tiling.n_used_rows, n_slots)
     # Filler rows see everything: a row that sees nothing would be a row of NaN.

@@ -9,10 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fimble_model.network.architecture import Positions
 from fimble_model.network.attention import Attend
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.layers import DecoderLayer, Embedding, Linear, RmsNorm, Rotary
+from fimble_model.network.feed_forward import Embedding, Linear
+from fimble_model.network.layers import DecoderLayer
 from fimble_model.network.native.network import NativeNetwork
+from fimble_model.network.norms import build_norm
+from fimble_model.network.rotary import Rotary
 
 __all__ = ["Transformer"]
 
@@ -29,9 +33,15 @@ class Transformer(nn.Module):
         self.config = config
         self.native: NativeNetwork | None = None
         self.embedding = Embedding(config.vocabulary_size, config.width)
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.n_layers))
-        self.final_norm = RmsNorm(config.width, config.norm_epsilon)
-        self.rotary = Rotary(config)
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, layer_index) for layer_index in range(config.n_layers)
+        )
+        is_learned = config.positions is Positions.LEARNED
+        self.learned_positions = (
+            Embedding(config.max_positions, config.width) if is_learned else None
+        )
+        self.final_norm = build_norm(config)
+        self.rotary = None if is_learned else Rotary(config)
         self.head = Linear(config.width, config.vocabulary_size, bias=False)
         if config.tied_embeddings:
             self.head.weight = self.embedding.weight
@@ -43,17 +53,24 @@ class Transformer(nn.Module):
         layer, in order.
         """
         # An embedding may be stored in fewer bits than the network computes in.
-        hidden_NE: Tensor = self.embedding(token_ids_N).to(self.final_norm.weight.dtype)
-        rotary_N1D = self.rotary(position_ids_N)
+        dtype = self.final_norm.weight.dtype
+        hidden_NE: Tensor = self.embedding(token_ids_N).to(dtype)
+        if self.config.embedding_multiplier != 1:
+            hidden_NE = hidden_NE * self.config.embedding_multiplier
+        if self.learned_positions is not None:
+            hidden_NE = hidden_NE + self.learned_positions(position_ids_N).to(dtype)
+        rotary = None if self.rotary is None else self.rotary(position_ids_N)
         for layer_index, layer in enumerate(self.layers):
-            hidden_NE = layer(layer_index, hidden_NE, rotary_N1D, attend)
+            hidden_NE = layer(layer_index, hidden_NE, rotary, attend)
         normed_NE: Tensor = self.final_norm(hidden_NE)
         return normed_NE
 
     def logits(self, hidden_NE: Tensor) -> Tensor:
         """Float32 `logits_NV` of hidden states that `forward` returned."""
         logits_NV: Tensor = self.head(hidden_NE)
-        return logits_NV.float()
+        logits_NV = logits_NV.float()
+        divisor = self.config.logits_divisor
+        return logits_NV if divisor == 1 else logits_NV / divisor
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:

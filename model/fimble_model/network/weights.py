@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from fimble_model.network.checkpoint import open_checkpoint
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement, count_cores, plan_threads
-from fimble_model.network.families import build_parts
-from fimble_model.network.layers import Rotary
 from fimble_model.network.levels import Levels
 from fimble_model.network.native.linear import PanelLinear
 from fimble_model.network.native.network import NativeNetwork, why_not_native
 from fimble_model.network.native.tuning import choose_threads
 from fimble_model.network.quantization import Int8Linear
+from fimble_model.network.rotary import Rotary
+from fimble_model.network.tensor_names import LLAMA_NAMES, TensorNames, build_parts, to_groups
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["load_network", "random_network", "to_checkpoint_tensors"]
@@ -66,19 +66,24 @@ def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -
     return _build(config, read, lambda name: read(name, torch.float32), placement, None)
 
 
-def to_checkpoint_tensors(transformer: Transformer) -> dict[str, Tensor]:
-    """A float network's parameters under the names and in the shapes of the usual checkpoints.
+def to_checkpoint_tensors(
+    transformer: Transformer, names: TensorNames = LLAMA_NAMES
+) -> dict[str, Tensor]:
+    """A float network's parameters under a family's names and in its shapes.
 
-    Views of the parameters, detached; a tied head is left out. Safetensors wants them
-    `contiguous()`.
+    Detached; views of the parameters where their rows lie in the same order. A tied head is left
+    out. Safetensors wants them `contiguous()`.
     """
     parameters = dict(transformer.named_parameters())
     tensors: dict[str, Tensor] = {}
-    for name, parts in build_parts(transformer.config).items():
+    for name, parts in build_parts(transformer.config, names).items():
         start = 0
         for part in parts if name in parameters else ():
             end = start + part.shape[0]
-            tensors[part.key] = parameters[name].detach()[start:end]
+            rows = parameters[name].detach()[start:end]
+            if part.n_groups > 1:
+                rows = rows[to_groups(transformer.config)]
+            tensors[part.key] = rows
             start = end
     return tensors
 
@@ -104,10 +109,11 @@ def _build(
     # On the meta device the modules take no memory until their parameters come.
     with torch.device("meta"):
         transformer = Transformer(config)
-    transformer.rotary = Rotary(config).to(placement.torch_device)
-    if placement.device != "cpu":
-        # Growing looks at the positions, and on a GPU a look waits for all work under way.
-        transformer.rotary.grow(config.max_positions)
+    if transformer.rotary is not None:
+        transformer.rotary = Rotary(config).to(placement.torch_device)
+        if placement.device != "cpu":
+            # Growing looks at the positions, and on a GPU a look waits for all work under way.
+            transformer.rotary.grow(config.max_positions)
     slots = _find_slots(transformer)
     for index, slot in enumerate(slots):
         _place(slot, config, read, read_matrix, placement, is_native=is_native)

@@ -19,7 +19,7 @@ import torch
 from fimble_model.errors import CheckpointError
 from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.families import build_parts
+from fimble_model.network.tensor_names import build_parts
 from fimble_model.training.storage import place_whole
 
 __all__ = ["GGUF_KINDS", "export_gguf"]
@@ -30,6 +30,7 @@ GGUF_KINDS = {
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
 _ARCHITECTURE = gguf.MODEL_ARCH.QWEN3
+_KNOWN_FIELDS = ("rope_theta", "norm_epsilon", "tied_embeddings", "qk_norm")
 # The nearest of the splittings that llama.cpp knows: single digits, and no merge over a line's end.
 _NEAREST_SPLITTING = "qwen2"
 
@@ -44,10 +45,10 @@ def export_gguf(folder: Path, path: Path, kind: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_checkpoint(folder) as checkpoint, place_whole(path) as unfinished:
         config = checkpoint.config
-        if not config.qk_norm:
+        if not config.qk_norm or config.departures(but_for=_KNOWN_FIELDS):
             raise CheckpointError(
                 expected="a model of qwen3's shape, which has norms for queries and keys",
-                found="one without them",
+                found=", ".join(config.departures(but_for=_KNOWN_FIELDS)) or "one without them",
                 to_do="Use llama.cpp's own converter for this model.",
             )
         with closing(gguf.GGUFWriter(unfinished, gguf.MODEL_ARCH_NAMES[_ARCHITECTURE])) as writer:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from fimble_model.errors import CheckpointError
 from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
-from fimble_model.network.families import build_parts
 from fimble_model.network.levels import round_to_levels
 from fimble_model.network.stored_levels import INT8_STATEMENT, scale_key_of
+from fimble_model.network.tensor_names import build_parts
 from fimble_model.training.export import PART_BYTES, save_tensors
 from fimble_model.training.storage import write_text_whole
 

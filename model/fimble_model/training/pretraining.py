@@ -89,6 +89,7 @@ class Trainer:
         self._device = torch.device(device)
         self.network.to(self._device)
         # Growing looks at the positions, which a compiled step cannot do.
+        assert self.network.rotary is not None, "training networks turn their heads"
         self.network.rotary.grow(settings.network.max_positions)
         self.elapsed_s = 0.0
         self.n_steps = 0

@@ -229,14 +229,21 @@ class _GrowingRow:
         """How many tokens have been passed through the network."""
         return self._layers[-1][0].shape[1] if self._layers else 0
 
-    def __call__(self, layer_index: int, q_NHD: Tensor, k_NKD: Tensor, v_NKD: Tensor) -> Tensor:
+    def __call__(
+        self,
+        layer_index: int,
+        q_NHD: Tensor,
+        k_NKD: Tensor,
+        v_NKD: Tensor,
+        window: int | None = None,
+    ) -> Tensor:
         """Attention over what is kept and what is new, which is kept from now on."""
         k_KSD, v_KSD = k_NKD.transpose(0, 1), v_NKD.transpose(0, 1)
         if layer_index == len(self._layers):
             self._layers.append((k_KSD, v_KSD))
-            return attend_cached(q_NHD, k_KSD, v_KSD, 0)
+            return attend_cached(q_NHD, k_KSD, v_KSD, 0, window)
         kept_k, kept_v = self._layers[layer_index]
         n_cached = kept_k.shape[1]
         k_KSD, v_KSD = torch.cat((kept_k, k_KSD), dim=1), torch.cat((kept_v, v_KSD), dim=1)
         self._layers[layer_index] = (k_KSD, v_KSD)
-        return attend_cached(q_NHD, k_KSD, v_KSD, n_cached)
+        return attend_cached(q_NHD, k_KSD, v_KSD, n_cached, window)

@@ -10,6 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fimble_model.network.architecture import (
+    Activation,
+    Experts,
+    NormKind,
+    Positions,
+    Residual,
+)
 from fimble_model.network.attention import DenseCausal, attend_cached
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement, has_fbgemm
@@ -56,6 +63,41 @@ SHAPES = {
         feed_forward_width=96,
         vocabulary_size=256,
         max_positions=320,
+    ),
+    "a window, a part of each head turned": NetworkConfig(
+        n_layers=2,
+        width=64,
+        n_query_heads=4,
+        n_key_heads=2,
+        head_size=16,
+        feed_forward_width=128,
+        vocabulary_size=256,
+        max_positions=320,
+        rotary_size=8,
+        window=70,
+        full_layers=frozenset({1}),
+        norm=NormKind.LAYER,
+        gated=False,
+        activation=Activation.GELU_TANH,
+        residual=Residual.PARALLEL,
+    ),
+    "experts, learned positions": NetworkConfig(
+        n_layers=2,
+        width=64,
+        n_query_heads=4,
+        n_key_heads=1,
+        head_size=16,
+        feed_forward_width=128,
+        vocabulary_size=256,
+        max_positions=320,
+        positions=Positions.LEARNED,
+        norm_offset=1.0,
+        embedding_multiplier=8.0,
+        attention_scale=0.3,
+        logits_divisor=2.0,
+        experts=Experts(
+            n_experts=6, n_chosen=2, width=32, normalises=True, dense_layers=frozenset({1})
+        ),
     ),
 }
 N_SLOTS = 320

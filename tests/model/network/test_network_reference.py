@@ -11,33 +11,38 @@ from torch import Tensor
 
 from fimble_model.network.attention import DenseCausal
 from fimble_model.network.device import Dtype, Placement
+from fimble_model.network.families import FAMILIES
 from fimble_model.network.weights import load_network, to_checkpoint_tensors
-from fimble_testing.checkpoints import make_tiny_checkpoint
+from fimble_testing.checkpoints import TINY_VARIANTS, make_tiny_checkpoint
 from fimble_testing.ragged_rows import CachedRow, run_rows
 
 FLOAT32 = Placement(device="cpu", dtype=Dtype.FLOAT32, n_threads=1)
 TOLERANCE = 1e-4
 
-VARIANTS: dict[str, dict[str, object]] = {
-    "qwen3, tied": {"family": "qwen3"},
-    "qwen3, free head": {"family": "qwen3", "tie_word_embeddings": False},
-    "qwen3, attention biases": {"family": "qwen3", "attention_bias": True},
-    "qwen2, tied": {"family": "qwen2"},
-    "qwen2, free head": {"family": "qwen2", "tie_word_embeddings": False},
-    "llama, tied": {"family": "llama"},
-    "llama, free head": {"family": "llama", "tie_word_embeddings": False},
-    "llama, a key head for each query head": {"family": "llama", "num_key_value_heads": 6},
-    "llama, one key head": {"family": "llama", "num_key_value_heads": 1},
-    "llama, attention biases": {"family": "llama", "attention_bias": True},
-    "llama, feed-forward biases": {"family": "llama", "mlp_bias": True},
-    "llama, a head size of its own": {"family": "llama", "head_dim": 20},
+VARIANTS: dict[str, dict[str, object]] = TINY_VARIANTS | {
     "qwen3, in shards": {"family": "qwen3", "shard_size": "20KB"},
     "llama, free head, in shards": {
         "family": "llama",
         "shard_size": "20KB",
         "tie_word_embeddings": False,
     },
+    "gpt_bigcode, in shards": {"family": "gpt_bigcode", "shard_size": "20KB"},
 }
+# One of each shape of attention and of positions.
+CACHED = (
+    "qwen3, tied",
+    "qwen2, yarn",
+    "llama, llama3",
+    "mistral, a window",
+    "starcoder2, a window",
+    "gpt_bigcode",
+    "gemma",
+    "stablelm, normed heads",
+    "granite",
+    "falcon, as the 40B",
+    "qwen3_moe, normed weights and a dense layer",
+    "qwen3, a window in its last layer",
+)
 
 
 def _token_ids(n_rows: int, n_tokens: int) -> Tensor:
@@ -68,19 +73,20 @@ def test_logits_equal_the_reference(variant: str, tmp_path: Path) -> None:
         )
         logits_BTV = network.logits(hidden_NE).view(2, 70, -1)
     assert _largest_difference(logits_BTV, _reference_logits(reference, token_ids_BT)) <= TOLERANCE
+    assert network.config.n_parameters == reference.num_parameters()
 
 
-@pytest.mark.parametrize("family", ["qwen3", "qwen2", "llama"])
+@pytest.mark.parametrize("variant", CACHED)
 @pytest.mark.parametrize(
     "chunks",
     [((200, 130),), ((1, 1), (1, 0), (63, 64), (65, 1), (1, 30), (69, 34))],
     ids=["whole", "chunked"],
 )
 def test_ragged_rows_equal_the_reference(
-    family: str, chunks: Sequence[tuple[int, int]], tmp_path: Path
+    variant: str, chunks: Sequence[tuple[int, int]], tmp_path: Path
 ) -> None:
     """Rows of different lengths share every pass, whole or cut into chunks."""
-    reference = make_tiny_checkpoint(tmp_path, family=family, tokenizer=False)
+    reference = make_tiny_checkpoint(tmp_path, tokenizer=False, **VARIANTS[variant])  # type: ignore[arg-type]  # a table of keyword arguments
     network = load_network(tmp_path, FLOAT32)
     token_ids_BT = _token_ids(2, 200)
     rows = [CachedRow(network.config, 256) for _ in range(2)]
@@ -111,11 +117,22 @@ def test_half_precision_storage_is_widened_without_loss(dtype: torch.dtype, tmp_
     assert _largest_difference(logits_TV, _reference_logits(reference, token_ids_BT)[0]) <= 1e-4
 
 
-@pytest.mark.parametrize("variant", ["qwen3, tied", "llama, attention biases", "qwen2, free head"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "qwen3, tied",
+        "llama, attention biases",
+        "qwen2, free head",
+        "gpt_bigcode, a key head for each query head",
+        "falcon, as the 40B",
+        "stablelm, normed heads",
+    ],
+)
 def test_what_is_written_out_is_what_was_read(variant: str, tmp_path: Path) -> None:
     """The tensors under public names equal the reference's own, bit for bit."""
     reference = make_tiny_checkpoint(tmp_path, tokenizer=False, **VARIANTS[variant])  # type: ignore[arg-type]  # a table of keyword arguments
-    tensors = to_checkpoint_tensors(load_network(tmp_path, FLOAT32))
+    names = FAMILIES[str(VARIANTS[variant]["family"])].names
+    tensors = to_checkpoint_tensors(load_network(tmp_path, FLOAT32), names)
     expected = dict(reference.named_parameters())
     assert tensors.keys() == expected.keys()
     assert all(torch.equal(tensors[key], expected[key]) for key in expected)

@@ -26,13 +26,21 @@ from fimble_model.network.native.linear import PanelLinear
 from fimble_model.network.native.workspace import Workspace
 
 if TYPE_CHECKING:
-    from fimble_model.network.layers import DecoderLayer, RmsNorm
+    from fimble_model.network.layers import DecoderLayer
+    from fimble_model.network.norms import LayerNorm, RmsNorm
+    from fimble_model.network.rotary import Rotary
     from fimble_model.network.transformer import Transformer
 
 __all__ = ["NativeNetwork", "PassRow", "why_not_native"]
 
 _EMBEDDING_NUMBERS = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _HEAD_SIZE_MULTIPLE = 8
+_KNOWN_FIELDS = frozenset(
+    {
+        *("rope_theta", "rope_scaling", "norm_epsilon", "tied_embeddings"),
+        *("qkv_bias", "output_bias", "mlp_bias", "qk_norm"),
+    }
+)
 
 
 class PassRow(NamedTuple):
@@ -45,10 +53,16 @@ class PassRow(NamedTuple):
 
 
 def why_not_native(config: NetworkConfig) -> str | None:
-    """What keeps the native kernels from running such a network; None where nothing does."""
+    """What keeps the native kernels from running such a network; None where nothing does.
+
+    They know the fields that are named here, and no other: one that is added to the config later
+    is refused where it departs from the plainest decoder. Rotary comes as tables, so they need
+    not know how frequencies were scaled.
+    """
     if config.head_size % _HEAD_SIZE_MULTIPLE:
         return f"a head size of {config.head_size}, which is no multiple of {_HEAD_SIZE_MULTIPLE}"
-    return None
+    departures = config.departures(but_for=_KNOWN_FIELDS)
+    return ", ".join(departures) or None
 
 
 class NativeNetwork:
@@ -62,7 +76,7 @@ class NativeNetwork:
         assert library is not None, "a native network without the library"
         self._library: Any = library
         self._workspace = Workspace()
-        self._rotary = transformer.rotary
+        self._rotary = cast("Rotary", transformer.rotary)
         self._vocabulary_size = transformer.config.vocabulary_size
         self._held: list[Tensor] = []
         layers = [cast("DecoderLayer", layer) for layer in transformer.layers]
@@ -147,7 +161,8 @@ class NativeNetwork:
             down=_panels(layer.down).struct,
         )
 
-    def _gain(self, norm: RmsNorm) -> int:
+    def _gain(self, norm: RmsNorm | LayerNorm | None) -> int:
+        assert norm is not None, "a layer without a norm"
         return self._hold(norm.weight.detach())
 
     def _hold(self, tensor: Tensor) -> int:
