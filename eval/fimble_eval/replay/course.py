@@ -10,10 +10,12 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fimble_eval.replay.parts import without_healing
 from fimble_eval.replay.person import Person, Policy
 from fimble_eval.replay.places import Place, SourceFile, choose_files, places_in
+from fimble_eval.replay.projects import Projects
 from fimble_eval.replay.samples import Sample
 from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort
 from fimble_eval.replay.typist import Desk, Typed, type_place
@@ -22,6 +24,7 @@ from fimble_model.engine.protocol import Engine
 from fimble_server.completion.completer import Completer
 from fimble_server.completion.parts import COMPLETER_PARTS
 from fimble_server.completion.plan import Limits
+from fimble_server.context.sources import SOURCE_NAMES
 
 __all__ = ["Course", "replay"]
 
@@ -55,8 +58,11 @@ def replay(
     on_place: Callable[[int, int], None] = lambda done, total: None,
     on_generation: Callable[[Sample], None] | None = None,
     written: WrittenBefore | None = None,
+    projects: Projects | None = None,
 ) -> tuple[Typed, ...]:
     """Type the course's places one after the other. `on_place(done, total)` after each.
+
+    The packages are indexed `projects`, where they are given.
 
     `on_generation` hears of what the model wrote for each answer that it gave. `clock` is the
     engine's too: its deadlines are moments on it. What the engine wrote is shared through
@@ -65,8 +71,10 @@ def replay(
     files = choose_files(sources, n_files=course.n_files, seed=course.seed)
     n_chars = max(1, course.n_keys // max(1, len(files)))
     places = [place for source in files for place in places_in(source, n_chars=n_chars)]
-    desk = dataclasses.replace(_desk(engine, course, clock, written), on_generation=on_generation)
-    return asyncio.run(_type_places(places, sources, engine, course, desk, on_place))
+    desk = dataclasses.replace(
+        _desk(engine, course, clock, written), on_generation=on_generation, projects=projects
+    )
+    return asyncio.run(_type_places(places, sources, engine, course, desk, written, on_place))
 
 
 async def _type_places(
@@ -75,15 +83,27 @@ async def _type_places(
     engine: Engine,
     course: Course,
     desk: Desk,
+    written: WrittenBefore | None,
     on_place: Callable[[int, int], None],
 ) -> tuple[Typed, ...]:
     typed = []
     for index, place in enumerate(places):
         neighbours = _neighbours_of(place.file, sources, course)
         engine.forget(_SCOPE)
+        stored = _stored_for(place.file, desk, course)
+        engine.take_stored(_SCOPE, stored)
+        if written is not None:
+            written.stored = tuple(map(str, stored))
         typed.append(await type_place(place, neighbours, desk))
         on_place(index + 1, len(places))
     return tuple(typed)
+
+
+def _stored_for(file: SourceFile, desk: Desk, course: Course) -> tuple[Path, ...]:
+    """The project's tokens, where the memory has them."""
+    if desk.projects is None or {"memory", "project"} & course.without:
+        return ()
+    return desk.projects.project_of(file.package).token_folders
 
 
 def _desk(
@@ -104,6 +124,8 @@ def _desk(
         person=Person(seed=course.seed, policy=course.policy),
         limits=dataclasses.replace(course.limits),
         memory_scope=None if "memory" in course.without else _SCOPE,
+        has_pieces="pieces" not in course.without,
+        without_sources=course.without.intersection(SOURCE_NAMES),
     )
 
 
@@ -111,8 +133,6 @@ def _neighbours_of(
     file: SourceFile, sources: Sequence[SourceFile], course: Course
 ) -> tuple[SourceFile, ...]:
     """The files of the same package and language that stand nearest by name."""
-    if "neighbours" in course.without:
-        return ()
     others = [
         other
         for other in sources

@@ -1,7 +1,7 @@
 """The parts of the product that a replay can do without, by name, to see what each is good for.
 
-Owns the names and how each is left out. What the completer itself can do without is named there;
-memory and healing are left out here, around it.
+Owns the names and how each is left out. What the completer itself can do without is named there,
+and so are the sources; memory, all pieces in the prompt, and healing are left out around it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from fimble_model.engine.protocol import (
 )
 from fimble_server.completion.engine_port import Job
 from fimble_server.completion.parts import COMPLETER_PARTS
+from fimble_server.context.sources import SOURCE_NAMES
 from fimble_server.errors import FimbleError
 
 __all__ = ["PART_NAMES", "STEP_NAMES", "check_parts", "without_healing"]
 
-_AROUND_COMPLETER = ("memory", "neighbours", "healing")
+_AROUND_COMPLETER = ("memory", *SOURCE_NAMES, "pieces", "healing")
 _BESIDE_STEPS = ("reuse", "join", "ahead", "refusals")
 STEP_NAMES = frozenset(COMPLETER_PARTS) - frozenset(_BESIDE_STEPS)
 PART_NAMES: tuple[str, ...] = (*_AROUND_COMPLETER, *COMPLETER_PARTS)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from fimble_eval.replay.person import Person, Taken, take
 from fimble_eval.replay.places import Place, SourceFile
+from fimble_eval.replay.projects import Projects
 from fimble_eval.replay.samples import Sample, sample_of
 from fimble_eval.replay.screen import Screen, Showing
 from fimble_eval.replay.simulation import SimulatedClock, SimulatedPort, work_until
@@ -21,9 +22,11 @@ from fimble_server.completion.completer import Completer
 from fimble_server.completion.page import page_of
 from fimble_server.completion.plan import Limits
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.sources import Sources
 from fimble_server.document.buffers import Buffer, TextEdit
 from fimble_server.document.history import VerdictKind
 from fimble_server.document.positions import CharOffset
+from fimble_server.lsp.attention import last_edited
 from fimble_server.lsp.open_buffers import OpenBuffers
 
 __all__ = ["Asked", "Desk", "Typed", "type_place"]
@@ -42,6 +45,9 @@ class Desk:
     person: Person
     limits: Limits
     memory_scope: str | None = "replay"
+    without_sources: Sources = frozenset()
+    has_pieces: bool = True
+    projects: Projects | None = None
     on_generation: Callable[[Sample], None] | None = None
 
 
@@ -86,7 +92,7 @@ class _Typing:
         self._text = place.file.text
         self._offset = place.spot.start
         self._end = place.spot.start + len(place.spot.text)
-        self._uri = f"file:///{place.file.name}"
+        self._uri = self._uri_of(place.file)
         self._buffers = OpenBuffers()
         for source in neighbours:
             self._open(source, source.text)
@@ -122,10 +128,12 @@ class _Typing:
 
     def _open(self, source: SourceFile, text: str) -> None:
         self._buffers.open(
-            Buffer(
-                uri=f"file:///{source.name}", language_id=source.language_id, version=0, text=text
-            )
+            Buffer(uri=self._uri_of(source), language_id=source.language_id, version=0, text=text)
         )
+
+    def _uri_of(self, source: SourceFile) -> str:
+        projects = self._desk.projects
+        return f"file:///{source.name}" if projects is None else projects.uri_of(source)
 
     def _press_key(self) -> None:
         """The next key. Enter brings its indentation along, as editors do."""
@@ -225,14 +233,21 @@ class _Typing:
     def _snapshot(self) -> Snapshot:
         opened = self._buffers.find(self._uri)
         assert opened is not None, "the file is open"
+        others, desk = self._buffers.others(self._uri), self._desk
         return Snapshot(
             owner=self._owner,
             buffer=opened.buffer,
             cursor=CharOffset(self._offset),
             history=opened.history,
             path=self._place.file.name,
-            neighbours=tuple(other.buffer for other in self._buffers.others(self._uri).values()),
-            memory_scope=self._desk.memory_scope,
+            neighbours=tuple(other.buffer for other in others.values()),
+            viewed=tuple(others),
+            edited=last_edited(tuple(others.values())),
+            memory_scope=desk.memory_scope,
+            project=desk.projects.place_of(self._place.file)
+            if desk.projects is not None and desk.has_pieces
+            else None,
+            without_sources=desk.without_sources,
         )
 
     async def _leave(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -21,13 +24,16 @@ from fimble_eval.replay.parts import PART_NAMES, STEP_NAMES, check_parts
 from fimble_eval.replay.person import Policy
 from fimble_eval.replay.picture import draw_ablation
 from fimble_eval.replay.places import SourceFile, read_sources
+from fimble_eval.replay.projects import Projects
 from fimble_eval.replay.report import draw, to_csv, to_markdown
 from fimble_eval.replay.samples import Sample, write_samples
 from fimble_eval.replay.simulation import SimulatedClock
 from fimble_eval.replay.typist import Typed
 from fimble_eval.replay.written_before import WrittenBefore
 from fimble_model.engine.protocol import Engine
+from fimble_model.shipped import find_model_folder
 from fimble_server.completion.plan import Limits
+from fimble_server.context.sources import PROMPT_SOURCES
 
 __all__ = ["course_to_json", "replay_folder"]
 
@@ -90,27 +96,40 @@ def replay_folder(
     engine = fimble_model.load(name, n_threads=threads, clock=clock)
     samples: list[Sample] = []
     written = WrittenBefore() if ablation else None
-    runs = {"all": _run(sources, engine, course, clock, samples, written)}
+    with TemporaryDirectory() as place:
+        projects = Projects(
+            folder=Path(place), model_folder=find_model_folder(name), sources=sources
+        )
+        run = functools.partial(
+            _run, sources, engine, clock=clock, written=written, projects=projects
+        )
+        runs = {"all": run(course, samples=samples)}
+        acted = count_steps(runs["all"])
+        for part in PART_NAMES if ablation else ():
+            left_out = dataclasses.replace(course, without=course.without | {part})
+            is_idle = _is_idle(part, acted, shows_pieces=engine.codec.shows_files)
+            runs[f"without {part}"] = runs["all"] if is_idle else run(left_out)
     if collect is not None:
         write_samples(collect, samples)
-    acted = count_steps(runs["all"])
-    for part in PART_NAMES if ablation else ():
-        left_out = dataclasses.replace(course, without=course.without | {part})
-        # A step that did nothing all the time changes nothing where it is left out.
-        is_idle = part in STEP_NAMES and not acted[part]
-        runs[f"without {part}"] = (
-            runs["all"] if is_idle else _run(sources, engine, left_out, clock, None, written)
-        )
     _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
+
+
+def _is_idle(part: str, acted: Counter[str], *, shows_pieces: bool) -> bool:
+    """Whether a part did nothing all the time: it changes nothing where it is left out."""
+    if part in (*PROMPT_SOURCES, "pieces"):
+        return not shows_pieces
+    return part in STEP_NAMES and not acted[part]
 
 
 def _run(
     sources: Sequence[SourceFile],
     engine: Engine,
     course: Course,
+    *,
     clock: SimulatedClock,
-    samples: list[Sample] | None,
     written: WrittenBefore | None,
+    projects: Projects,
+    samples: list[Sample] | None = None,
 ) -> tuple[Typed, ...]:
     label = " ".join(sorted(course.without)) or "nothing"
     columns = (TextColumn(f"typing without {label}"), BarColumn(), MofNCompleteColumn())
@@ -124,6 +143,7 @@ def _run(
             on_place=lambda done, total: bar.update(task, completed=done, total=total),
             on_generation=None if samples is None else samples.append,
             written=written,
+            projects=projects,
         )
 
 

@@ -33,9 +33,11 @@ class Written(NamedTuple):
 class WrittenBefore:
     """Keeps the invariant that a question is all that its answer depends on.
 
-    That is the prompts and their bounds, and what the memory holds: what it was fed last.
+    That is the prompts and their bounds, and what the memory holds: what it was fed last, and
+    what is `stored` for it.
     """
 
+    stored: tuple[str, ...] = ()
     _found: dict[int, Written] = field(default_factory=dict)
     _fed: int = 0
 
@@ -46,6 +48,7 @@ class WrittenBefore:
         return hash(
             (
                 self._fed,
+                self.stored,
                 *(
                     (
                         request.prompt,

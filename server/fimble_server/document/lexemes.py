@@ -41,12 +41,14 @@ class Lexicon:
     """A language's patterns.
 
     `lexeme` matches one lexeme of any kind, `structure` the same but with words, spaces and
-    signs in one run of OTHER. `remainders` maps what opened a string or comment to the pattern
-    of the rest of it, for text that starts inside.
+    signs in one run of OTHER, and `brackets` with ends of lines in that run too. `remainders`
+    maps what opened a string or comment to the pattern of the rest of it, for text that starts
+    inside.
     """
 
     lexeme: re.Pattern[str]
     structure: re.Pattern[str]
+    brackets: re.Pattern[str]
     remainders: dict[str, re.Pattern[str]]
 
 
@@ -144,6 +146,9 @@ def lexicon_of(language: Language) -> Lexicon:
     begins_string = _word_like_openers(language)
     structure = rf"(\n)|((?!))|{shared}|((?!))|((?!))|"
     structure += rf"((?:{begins_string}[^\n{brackets}{special}])++|[\s\S])"
+    # A string begins no word's middle: it is looked for once a word, not at each of its letters.
+    run = rf"(?:[^\W{special}]++|[^\w{brackets}{special}])"
+    only_brackets = rf"((?!))|((?!))|{shared}|((?!))|((?!))|((?:{begins_string}{run})++|[\s\S])"
     remainders = {form.opener: re.compile(_rest_of_string(form)) for form in language.strings}
     remainders |= {
         opener: re.compile(_rest_of_block_comment(closer))
@@ -152,5 +157,8 @@ def lexicon_of(language: Language) -> Lexicon:
     remainders |= {"/": re.compile(_REST_OF_REGEX)} if language.has_regex_literals else {}
     remainders |= {opener: re.compile(r"[^\n]*+") for opener in language.line_comments}
     return Lexicon(
-        lexeme=re.compile(lexeme), structure=re.compile(structure), remainders=remainders
+        lexeme=re.compile(lexeme),
+        structure=re.compile(structure),
+        brackets=re.compile(only_brackets),
+        remainders=remainders,
     )

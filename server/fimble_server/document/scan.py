@@ -159,13 +159,13 @@ def skip_inside(parsed: Parsed, cursor: int, inside: Inside | None, limit: int) 
 
 def scan_below(parsed: Parsed, cursor: int, inside: Inside | None, n_closers: int) -> list[Closer]:
     """The first closers below the cursor that match nothing below it, at most `n_closers`."""
-    structure = lexicon_of(parsed.language).structure
+    brackets = lexicon_of(parsed.language).brackets
     limit = min(len(parsed.text), cursor + _WINDOW_BELOW_CHARS)
     start, depth = skip_inside(parsed, cursor, inside, limit), 0
     closers: list[Closer] = []
     opener_kind, closer_kind = int(LexemeKind.OPENER), int(LexemeKind.CLOSER)
     # The pattern matches at every position, so that the matches lie end to end.
-    for found in structure.finditer(parsed.text, start, limit):
+    for found in brackets.finditer(parsed.text, start, limit):
         kind = found.lastindex
         if kind == opener_kind:
             depth += 1
