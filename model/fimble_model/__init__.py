@@ -12,12 +12,13 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
 """
 
 from fimble_model.freeing import give_back_memory
-from fimble_model.loading import LoadProgress, load
+from fimble_model.loading import LoadProgress, Stated, load
 from fimble_model.shipped import ShippedModel, default_model_name, shipped_models
 
 __all__ = [
     "LoadProgress",
     "ShippedModel",
+    "Stated",
     "default_model_name",
     "give_back_memory",
     "load",

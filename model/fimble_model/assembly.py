@@ -16,12 +16,20 @@ from fimble_model.engine.ragged_pass import RaggedRunner
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
+from fimble_model.network.cost import cost_of
 from fimble_model.network.device import Placement
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
 
-__all__ = ["DEFAULT_CACHE_BYTES", "assemble_engine", "layout_of"]
+__all__ = [
+    "DEFAULT_CACHE_BYTES",
+    "assemble_engine",
+    "build_memories",
+    "build_speculation",
+    "layout_of",
+    "refuse_larger",
+]
 
 
 def assemble_engine(
@@ -44,7 +52,7 @@ def assemble_engine(
     Without `speculates` every token takes a pass; it is there to measure against.
     """
     config = transformer.config
-    _refuse_larger(tokenizer, config.vocabulary_size)
+    refuse_larger(tokenizer, config.vocabulary_size)
     if has_memory is None:
         has_memory = pays_for(config.n_parameters)
     cache = KvCache(layout_of(transformer, placement), cache_bytes)
@@ -60,7 +68,7 @@ def assemble_engine(
         kernels="torch" if transformer.native is None else transformer.native.kernels_name,
     )
     return NativeEngine(
-        config=config,
+        cost=cost_of(config, model.bytes_per_weight, cache.layout.bytes_per_token),
         runner=RaggedRunner(transformer, cache.pool),
         model=model,
         codec=FimCodec(tokenizer, fim_format),
@@ -70,12 +78,13 @@ def assemble_engine(
             n_parameters=config.n_parameters, is_on_cpu=placement.torch_device.type == "cpu"
         ),
         clock=clock,
-        memories=_build_memories(tokenizer) if has_memory else None,
-        speculation=_choose_speculation(tokenizer, speculation) if speculates else None,
+        memories=build_memories(tokenizer) if has_memory else None,
+        speculation=(speculation or build_speculation(tokenizer)) if speculates else None,
     )
 
 
-def _refuse_larger(tokenizer: Tokenizer, vocabulary_size: int) -> None:
+def refuse_larger(tokenizer: Tokenizer, vocabulary_size: int) -> None:
+    """Raise `CheckpointError` for a tokenizer that has ids which the network lacks."""
     if tokenizer.n_ids > vocabulary_size:
         raise CheckpointError(
             expected=f"a tokenizer of at most {vocabulary_size} tokens, as in config.json",
@@ -97,11 +106,11 @@ def layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
     )
 
 
-def _choose_speculation(
-    tokenizer: Tokenizer, speculation: SpeculationPort | None
-) -> SpeculationPort:
-    return speculation or Speculation(tokenizer.control_ids.values())
+def build_speculation(tokenizer: Tokenizer) -> SpeculationPort:
+    """Drafts for a model of this vocabulary."""
+    return Speculation(tokenizer.control_ids.values())
 
 
-def _build_memories(tokenizer: Tokenizer) -> Memories:
+def build_memories(tokenizer: Tokenizer) -> Memories:
+    """A project memory in this vocabulary."""
     return Memories(lambda text: tokenizer.encode_words_inside(text).token_ids)

@@ -4,7 +4,15 @@ A message always says what was expected, what was found, and what to do. It neve
 text from the user's buffers. Our own mistakes are assertions, not members of this tree.
 """
 
-__all__ = ["CheckpointError", "DeviceError", "FimbleError", "HubError", "RequestError"]
+__all__ = [
+    "CheckpointError",
+    "DeviceError",
+    "EndpointError",
+    "FimbleError",
+    "HubError",
+    "RequestError",
+    "UnsupportedError",
+]
 
 
 class FimbleError(Exception):
@@ -25,8 +33,16 @@ class CheckpointError(FimbleError):
     """A model folder that cannot be loaded."""
 
 
+class UnsupportedError(CheckpointError):
+    """A checkpoint that may well be sound, but of a kind that our own network is not."""
+
+
 class DeviceError(FimbleError):
     """A device, dtype or thread count that this machine does not have."""
+
+
+class EndpointError(FimbleError):
+    """A completions server that cannot be used as it answers, or does not answer."""
 
 
 class HubError(FimbleError):

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fimble_model.engine.protocol import Clock, Engine, Request, RequestId
-from fimble_model.engine.stopping import NeverStop
-from fimble_model.errors import CheckpointError
+from fimble_model.engine.protocol import Clock, Engine
+from fimble_model.errors import CheckpointError, UnsupportedError
 from fimble_model.finding import FoundModel, find_model
+from fimble_model.network.families import parse_config
 from fimble_model.store.hub import PullProgress
+from fimble_model.warming import warm_up
 
 if TYPE_CHECKING:
+    from fimble_model.network.device import Placement
     from fimble_model.text.fim_format import FimFormat
     from fimble_model.text.tokenizer import Tokenizer
 
 _OUR_FAMILY = "fimble"
 
-__all__ = ["LoadProgress", "load"]
+__all__ = ["LoadProgress", "Stated", "load"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,19 @@ class LoadProgress:
 
     message: str
     done: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What a user says of a model that its files do not tell.
+
+    Family and order of its fill-in-the-middle format; and the names of the models whose own
+    Python code may be run.
+    """
+
+    fim_family: str | None = None
+    fim_order: str | None = None
+    runs_code_of: Collection[str] = ()
 
 
 def load(
@@ -45,44 +60,118 @@ def load(
     cache_bytes: int | None = None,
     speculates: bool = True,
     clock: Clock | None = None,
+    stated: Stated | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Engine:
     """An engine over a shipped model, a folder or a hub's model, warm for the first key.
 
-    `cache_bytes` bounds the keys and values that it keeps; None takes the engine's default.
+    A network of a kind that is not ours runs through transformers, more slowly. `cache_bytes`
+    bounds the keys and values that it keeps; None takes the engine's default.
     Without `speculates` each token takes a pass of its own: for measuring.
+    `stated` is what the user says of the model.
     Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
     `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks,
     `HubError` where a hub's model is not here and cannot be fetched.
     """
-    report = on_progress or (lambda progress: None)
+    report, stated = on_progress or (lambda progress: None), stated or Stated()
     found = find_model(name_or_dir, _reporter_of_pulls(report))
     folder = found.folder
     report(LoadProgress(message="reading the tokenizer", done=0.0))
     values = _read_config(folder)
-    tokenizer, fim_format = _load_text(found, values)
+    tokenizer, fim_format = _load_text(found, values, stated)
+    runs_code = None if _is_native(values) else _may_run_code(values, str(name_or_dir), stated)
     report(LoadProgress(message="starting torch", done=0.1))
     from fimble_model.network.device import choose_placement
-    from fimble_model.network.weights import load_network
 
     placement = choose_placement(device=device, dtype=dtype, n_threads=n_threads)
-    transformer = load_network(folder, placement, _reporter_of_weights(report))
-    from fimble_model.assembly import DEFAULT_CACHE_BYTES, assemble_engine
-
-    engine = assemble_engine(
-        name=found.name,
-        transformer=transformer,
+    parts = _Parts(
+        found=found,
         placement=placement,
         tokenizer=tokenizer,
         fim_format=fim_format,
-        cache_bytes=DEFAULT_CACHE_BYTES if cache_bytes is None else cache_bytes,
+        cache_bytes=cache_bytes,
         speculates=speculates,
         clock=clock,
     )
+    if runs_code is None:
+        engine = _build_native(parts, report)
+    else:
+        engine = _build_through_transformers(parts, report, runs_code=runs_code, wants_dtype=dtype)
     report(LoadProgress(message="warming up", done=0.9))
-    _warm_up(engine)
+    warm_up(engine)
     report(LoadProgress(message="ready", done=1.0))
     return engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What an engine is built from besides its network."""
+
+    found: FoundModel
+    placement: Placement
+    tokenizer: Tokenizer
+    fim_format: FimFormat
+    cache_bytes: int | None
+    speculates: bool
+    clock: Clock | None
+
+
+def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engine:
+    from fimble_model.assembly import DEFAULT_CACHE_BYTES, assemble_engine
+    from fimble_model.network.weights import load_network
+
+    transformer = load_network(parts.found.folder, parts.placement, _reporter_of_weights(report))
+    return assemble_engine(
+        name=parts.found.name,
+        transformer=transformer,
+        placement=parts.placement,
+        tokenizer=parts.tokenizer,
+        fim_format=parts.fim_format,
+        cache_bytes=DEFAULT_CACHE_BYTES if parts.cache_bytes is None else parts.cache_bytes,
+        speculates=parts.speculates,
+        clock=parts.clock,
+    )
+
+
+def _build_through_transformers(
+    parts: _Parts,
+    report: Callable[[LoadProgress], None],
+    *,
+    runs_code: bool,
+    wants_dtype: str,
+) -> Engine:
+    from fimble_model.assembly import DEFAULT_CACHE_BYTES
+    from fimble_model.backends.transformers_assembly import assemble_transformers_engine
+    from fimble_model.backends.transformers_loading import choose_dtype, load_causal_lm
+
+    report(LoadProgress(message="reading the weights through transformers", done=0.2))
+    placement = choose_dtype(parts.placement, wants_dtype)
+    network = load_causal_lm(parts.found.folder, placement, runs_code=runs_code)
+    return assemble_transformers_engine(
+        name=parts.found.name,
+        network=network,
+        placement=placement,
+        tokenizer=parts.tokenizer,
+        fim_format=parts.fim_format,
+        cache_bytes=DEFAULT_CACHE_BYTES if parts.cache_bytes is None else parts.cache_bytes,
+        speculates=parts.speculates,
+        clock=parts.clock,
+    )
+
+
+def _may_run_code(values: Mapping[str, object], name: str, stated: Stated) -> bool:
+    from fimble_model.backends.transformers_loading import may_run_code
+
+    return may_run_code(values, name, stated.runs_code_of)
+
+
+def _is_native(values: Mapping[str, object]) -> bool:
+    """Whether our own network runs what config.json describes. Raises where that is damaged."""
+    try:
+        parse_config(values)
+    except UnsupportedError:
+        return False
+    return True
 
 
 def _reporter_of_pulls(report: Callable[[LoadProgress], None]) -> Callable[[PullProgress], None]:
@@ -122,12 +211,18 @@ def _read_config(folder: Path) -> Mapping[str, object]:
     return values
 
 
-def _load_text(found: FoundModel, values: Mapping[str, object]) -> tuple[Tokenizer, FimFormat]:
+def _load_text(
+    found: FoundModel, values: Mapping[str, object], stated: Stated
+) -> tuple[Tokenizer, FimFormat]:
     from fimble_model.text.fim_matching import find_fim_format
     from fimble_model.text.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(found.folder)
     stated_family, stated_orders = _read_statement(values)
+    if stated.fim_family is not None:
+        stated_family, stated_orders = stated.fim_family, ()
+    if stated.fim_order is not None:
+        stated_orders = (stated.fim_order,)
     fim_format = find_fim_format(
         model_type=str(values.get("model_type")),
         control_strings=tokenizer.control_ids.keys(),
@@ -161,13 +256,3 @@ def _read_statement(values: Mapping[str, object]) -> tuple[str | None, tuple[str
             to_do="Mend the entry, or export the model again.",
         )
     return family, orders
-
-
-def _warm_up(engine: Engine) -> None:
-    """Run every path once: the first call of an operator is many times slower than the next."""
-    prompt = engine.codec.encode_fim(prefix="def warm_up(self):\n    retu", suffix="\n" * 8)
-    engine.add(
-        Request(request_id=RequestId("warm-up"), prompt=prompt, max_new_tokens=4, stop=NeverStop())
-    )
-    while engine.has_work:
-        engine.step()

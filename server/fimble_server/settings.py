@@ -77,9 +77,35 @@ class ModelSettings:
     name: str = _dial(
         fimble_model.default_model_name(),
         Dial(
-            doc="A model that ships with Fimble, or the path of a folder that holds one.",
+            doc="A model that ships with Fimble, a hub's `owner/name`, or the path of a folder or "
+            "a GGUF file that holds one.",
             pattern=r"\S(.*\S)?",
             form="a name or a folder",
+        ),
+    )
+    fim_family: str | None = _dial(
+        None,
+        Dial(
+            doc="The model's fill-in-the-middle format, for a model that does not tell: "
+            "`qwen2.5-coder`, `starcoder`, ...",
+            pattern=r"[a-z0-9][a-z0-9._-]*",
+            form="the name of a format",
+        ),
+    )
+    fim_order: str | None = _dial(
+        None,
+        Dial(
+            doc="Whether the model was trained to see what precedes the cursor first (`psm`) or "
+            "what follows it (`spm`), for a model that does not tell.",
+            pattern="psm|spm",
+            form="`psm` or `spm`",
+        ),
+    )
+    remote_code: tuple[str, ...] = _dial(
+        (),
+        Dial(
+            doc="Models, by the very name in `model.name`, whose own Python code may run here. "
+            "That code can do all that you can."
         ),
     )
     device: str = _dial(

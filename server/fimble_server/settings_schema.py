@@ -16,6 +16,7 @@ __all__ = ["manifest_with_settings"]
 
 _TYPES: dict[str, dict[str, object]] = {
     "str": {"type": "string"},
+    "str | None": {"type": ["string", "null"]},
     "bool": {"type": "boolean"},
     "int": {"type": "integer"},
     "int | None": {"type": ["integer", "null"]},
@@ -29,6 +30,8 @@ _SCOPES = {
     "completion": "window",
     "context": "window",
 }
+# What a project must not be able to say: whose code runs here, and where text is sent.
+_MACHINE_ONLY = ("model.remote_code", "model.endpoint")
 # The editor draws ghost text: entries in its suggest list as well would fight with it.
 _DEFAULTS: dict[str, object] = {"completion.menu": False}
 _WORDS_ONLY = re.compile(r"\w+(\|\w+)+")
@@ -64,12 +67,15 @@ def _describe(
     path: str, setting: dataclasses.Field[object], dial: Dial, *, order: int
 ) -> dict[str, object]:
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    bounds = _bounds(dial)
+    if setting.default is None and isinstance(bounds.get("enum"), list):
+        bounds["enum"] = [*dial.pattern.split("|"), None] if dial.pattern else [None]
     return {
         **_TYPES[str(setting.type)],
         "default": _DEFAULTS.get(path, default),
-        **_bounds(dial),
+        **bounds,
         "markdownDescription": dial.doc,
-        "scope": _SCOPES[path.partition(".")[0]],
+        "scope": "machine" if path.startswith(_MACHINE_ONLY) else _SCOPES[path.partition(".")[0]],
         "order": order,
     }
 

@@ -19,7 +19,6 @@ from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.drafting_trial import DraftingTrial
 from fimble_model.engine.drawing import Drawing
 from fimble_model.engine.healing import HealingPlan, plan_healing
-from fimble_model.engine.kv_cache import KvRow, KvRows
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_files import load_segments
@@ -42,10 +41,10 @@ from fimble_model.engine.protocol import (
 from fimble_model.engine.row import Row
 from fimble_model.engine.sampling import new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
+from fimble_model.engine.slots import SlotCache, SlotRow
 from fimble_model.engine.speculation import SpeculationPort
 from fimble_model.errors import RequestError
-from fimble_model.network.config import NetworkConfig
-from fimble_model.network.cost import cost_of
+from fimble_model.network.cost import PassCost
 
 __all__ = ["NativeEngine"]
 
@@ -56,7 +55,7 @@ _WORTH_WAITING_TOKENS = 32
 
 
 class NativeEngine:
-    """Implements `Engine` over a network of shape `config` that `runner` passes tokens through.
+    """Implements `Engine` over a network that `runner` passes tokens through, each at its `cost`.
 
     Keeps the invariants that a request is either waiting or running until its one finish, and
     that every slot row in use belongs to a running row.
@@ -69,11 +68,11 @@ class NativeEngine:
     def __init__(
         self,
         *,
-        config: NetworkConfig,
+        cost: PassCost,
         runner: PassRunner,
         model: ModelInfo,
         codec: FimCodec,
-        cache: KvRows,
+        cache: SlotCache,
         limits: PassLimits | None = None,
         clock: Clock | None = None,
         memories: Memories | None = None,
@@ -90,9 +89,7 @@ class NativeEngine:
         self._memories = memories
         self._speculation = speculation
         self._trial = DraftingTrial()
-        self._drawing = Drawing(codec, cache.layout.device)
-        slot_bytes = cache.layout.bytes_per_token
-        cost = cost_of(config, model.bytes_per_weight, slot_bytes)
+        self._drawing = Drawing(codec, cache.device)
         self._passes = Passes(runner, cache, cost, self._clock)
 
     @property
@@ -259,7 +256,7 @@ class NativeEngine:
             elif candidate.is_overdue:
                 return
 
-    def _start(self, row: Row, kv: KvRow) -> None:
+    def _start(self, row: Row, kv: SlotRow) -> None:
         request_id = row.request.request_id
         self._running[request_id] = self._waiting.pop(request_id)
         self._scheduler.start(request_id)

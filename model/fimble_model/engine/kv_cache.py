@@ -108,6 +108,11 @@ class KvRows(PagedRows):
         )
 
     @property
+    def device(self) -> torch.device:
+        """Where the pages are."""
+        return self.layout.device
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of all pages that some row holds."""
         return self.pages.n_used * self.layout.bytes_per_page

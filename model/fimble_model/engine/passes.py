@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from fimble_model.engine.accounts import EngineWork
-from fimble_model.engine.kv_cache import KvRows
 from fimble_model.engine.pass_costs import PassCosts
 from fimble_model.engine.pass_halving import PassHalving, halve
 from fimble_model.engine.pieces import Answer, PassRunner, Piece, cut_piece
 from fimble_model.engine.protocol import Clock
+from fimble_model.engine.slots import SlotCache
 from fimble_model.network.cost import PassCost
 
 __all__ = ["Passes"]
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Passes:
     """Keeps the invariant that `work` counts every pass that came to its end."""
 
-    def __init__(self, runner: PassRunner, cache: KvRows, cost: PassCost, clock: Clock) -> None:
+    def __init__(self, runner: PassRunner, cache: SlotCache, cost: PassCost, clock: Clock) -> None:
         self.work = EngineWork()
         self.costs = PassCosts()
         self.cost = cost

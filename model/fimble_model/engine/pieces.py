@@ -7,11 +7,10 @@ Never runs anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.protocol import TokenId
 from fimble_model.network.cost import RowShape
 
@@ -35,9 +34,10 @@ class Piece(NamedTuple):
     """A row's next tokens. Those from `n_silent` on are loud: asked what follows them.
 
     With a `wish` the answer may be tokens already drawn; without one it is log-probabilities.
+    `row` is one of the runner's own cache (see `slots`).
     """
 
-    row: KvRow
+    row: Any
     token_ids: list[TokenId]
     n_silent: int
     wish: Wish | None = None

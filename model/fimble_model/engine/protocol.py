@@ -17,6 +17,7 @@ from fimble_model.engine.accounts import EngineHoldings, EngineWork
 from fimble_model.errors import RequestError
 
 __all__ = [
+    "BackEnd",
     "Clock",
     "Delta",
     "Engine",
@@ -236,13 +237,23 @@ class Delta:
     finish: Finish | None = None
 
 
+class BackEnd(enum.Enum):
+    """Whose network computes: our own, one of transformers (slower), or a server elsewhere."""
+
+    NATIVE = "native"
+    TRANSFORMERS = "transformers"
+    ENDPOINT = "endpoint"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """What is loaded: for `fimble check`, the status and every answer's `model` entry.
 
     `dtype` is "int8", "float32" or "bfloat16"; `kernels` says whose code computes, "torch" or the
     native ones for this kind of CPU ("avx2"). `fim_orders` are the orders the model was
-    trained for, the preferred one first ("spm", "psm").
+    trained for, the preferred one first ("spm", "psm"). `sends_text_to` is the server that text
+    goes to, None where all is computed in this process; size and type of a server's model are not
+    known: 0 and "unknown".
     """
 
     name: str
@@ -254,6 +265,8 @@ class ModelInfo:
     fim_family: str
     fim_orders: tuple[str, ...]
     kernels: str = "torch"
+    back_end: BackEnd = BackEnd.NATIVE
+    sends_text_to: str | None = None
 
     @property
     def bytes_per_weight(self) -> int:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from fimble_model.engine.healing import HealingPlan
-from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_index import MOST_ORDER, Matches
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.pieces import Piece, Wish
 from fimble_model.engine.protocol import Delta, Finish, FinishReason, Request, TokenId
 from fimble_model.engine.sampling import Uniforms
+from fimble_model.engine.slots import SlotRow
 from fimble_model.engine.speculation import MOST_DRAFT_TOKENS, DrafterPort, SpeculationPort
 
 __all__ = ["Row", "RowTimes"]
@@ -55,7 +55,7 @@ class Row:
         self.times = RowTimes(added_ms=added_ms)
         self.generator: torch.Generator | None = None
         self.uniforms: Uniforms | None = None
-        self.kv: KvRow | None = None
+        self.kv: SlotRow | None = None
         self.n_reused_tokens = 0
         self.n_prefilled_tokens = 0
         self.n_drafted_tokens = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fimble_model.errors import CheckpointError
+from fimble_model.errors import CheckpointError, UnsupportedError
 
 __all__ = [
     "Values",
@@ -77,9 +77,9 @@ def malformed(name: str, expected: str, found: object) -> CheckpointError:
     )
 
 
-def unsupported(expected: str, found: str) -> CheckpointError:
+def unsupported(expected: str, found: str) -> UnsupportedError:
     """The error for what the network cannot do."""
-    return CheckpointError(
+    return UnsupportedError(
         expected=expected,
         found=found,
         to_do="Fimble does not run this kind of checkpoint yet; choose another model.",

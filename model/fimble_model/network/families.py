@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from fimble_model.errors import CheckpointError
+from fimble_model.errors import CheckpointError, UnsupportedError
 from fimble_model.network.architecture import Positions
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.config_values import (
@@ -99,7 +99,7 @@ def find_family(values: Values) -> Family:
     model_type = values.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if family is None:
-        raise CheckpointError(
+        raise UnsupportedError(
             expected=f"model_type to be one of {', '.join(sorted(FAMILIES))}",
             found="no model_type" if model_type is None else f"{model_type!r}",
             to_do="Choose a model of one of these families.",

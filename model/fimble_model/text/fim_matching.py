@@ -26,7 +26,8 @@ def find_fim_format(
 ) -> FimFormat:
     """The format of a checkpoint: as stated, else by its repository, else by what it holds.
 
-    The statement is config.json's entry `"fimble": {"fim_family": ..., "fim_orders": [...]}`.
+    The statement is the settings', or config.json's entry
+    `"fimble": {"fim_family": ..., "fim_orders": [...]}`.
     Either way every control string of the format must be in the vocabulary.
     Raises `CheckpointError` where nothing speaks for one family alone.
     """
@@ -83,7 +84,7 @@ def _unknown(
         found=f"one that could be {several}"
         if several
         else f"fim_family {stated_family!r} and model_type {model_type!r}{name}",
-        to_do='State it in config.json as "fimble": {"fim_family": NAME}, NAME being one of '
+        to_do="State it in the setting model.fim_family, as its makers document it: one of "
         f"{', '.join(each.family for each in FAMILIES)}.",
     )
 
@@ -94,9 +95,9 @@ def _restrict_orders(fim_format: FimFormat, stated_orders: Sequence[str]) -> Fim
     by_name = {order.value: order for order in fim_format.layouts}
     if unknown := [name for name in stated_orders if name not in by_name]:
         raise CheckpointError(
-            expected=f"fim_orders among {', '.join(by_name)}",
+            expected=f"an order that {fim_format.family} was trained in: {', '.join(by_name)}",
             found=", ".join(map(repr, unknown)),
-            to_do='Mend the "fimble" entry of the checkpoint\'s config.json.',
+            to_do="Mend the setting model.fim_order, or fim_orders in its config.json.",
         )
     orders = [by_name[name] for name in stated_orders]
     return replace(fim_format, layouts={order: fim_format.layouts[order] for order in orders})

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-import fimble_model
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.protocol import Engine
 from fimble_server.commandline.answer_json import answer_to_json
@@ -28,6 +27,7 @@ from fimble_server.context.secret_files import find_secrecy
 from fimble_server.document.buffers import Buffer
 from fimble_server.document.languages import language_for_path
 from fimble_server.errors import FimbleError
+from fimble_server.model_engine import build_engine
 from fimble_server.settings import ModelSettings, Settings, limits_from
 
 __all__ = ["CompleteOptions", "complete_targets"]
@@ -103,10 +103,4 @@ def _load(settings: ModelSettings) -> Engine:
     """The engine, with the progress of loading it on stderr where somebody looks."""
     notes = Console(stderr=True)
     with notes.status("loading the model", spinner="dots") as status:
-        return fimble_model.load(
-            settings.name,
-            device=settings.device,
-            dtype=settings.dtype,
-            n_threads=settings.n_threads,
-            on_progress=lambda progress: status.update(progress.message),
-        )
+        return build_engine(settings, lambda progress: status.update(progress.message))

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-import fimble_model
 from fimble_model.engine.protocol import Engine, FinishReason, Request, RequestId
 from fimble_model.engine.stopping import StopAtLineEnd
 from fimble_server import __version__
 from fimble_server.errors import DeviceError, FimbleError
+from fimble_server.model_engine import build_engine
 from fimble_server.settings import ModelSettings
 
 __all__ = ["Finding", "examine"]
@@ -50,12 +50,7 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
     yield _examine_package("tokenizers", "Install it: pip install tokenizers")
     started_s = time.perf_counter()
     try:
-        engine = fimble_model.load(
-            settings.name,
-            device=settings.device,
-            dtype=settings.dtype,
-            n_threads=settings.n_threads,
-        )
+        engine = build_engine(settings)
     except FimbleError as error:
         name = "device" if isinstance(error, DeviceError) else "model"
         found = f"{error.found}; expected {error.expected}"

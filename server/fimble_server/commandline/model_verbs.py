@@ -6,6 +6,7 @@ refused with the reason, and the settings stay.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from pathlib import Path
@@ -14,13 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-import fimble_model
 from fimble_model.engine.protocol import Engine, Finish, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.finding import find_model, is_on_a_hub
 from fimble_model.store import hub
 from fimble_model.store.model_ids import ModelId
 from fimble_server.errors import CheckpointError
+from fimble_server.model_engine import build_engine
 from fimble_server.settings import ModelSettings
 from fimble_server.settings_file import set_model_name
 
@@ -157,9 +158,7 @@ def _hub_id(name: str) -> ModelId:
 
 
 def _load(name: str, settings: ModelSettings) -> Engine:
-    return fimble_model.load(
-        name, device=settings.device, dtype=settings.dtype, n_threads=settings.n_threads
-    )
+    return build_engine(dataclasses.replace(settings, name=name))
 
 
 def _say_where_text_goes(console: Console) -> None:

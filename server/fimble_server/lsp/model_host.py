@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import fimble_model
 from fimble_model.engine.protocol import Engine
 from fimble_server.errors import SettingsError
 from fimble_server.lsp.engine_runner import ReportProgress
 from fimble_server.lsp.engine_thread import EngineThread
+from fimble_server.model_engine import build_engine
 from fimble_server.settings import ModelSettings
 
 __all__ = ["LoadModel", "ModelHost", "load_model"]
@@ -25,14 +25,7 @@ LoadModel = Callable[[ModelSettings, ReportProgress], Engine]
 
 def load_model(settings: ModelSettings, report: ReportProgress) -> Engine:
     """Load the model the settings name. Runs on the engine's thread: it imports torch."""
-    return fimble_model.load(
-        settings.name,
-        device=settings.device,
-        dtype=settings.dtype,
-        n_threads=settings.n_threads,
-        cache_bytes=settings.cache_mib * 2**20,
-        on_progress=report,
-    )
+    return build_engine(settings, report)
 
 
 class ModelHost:

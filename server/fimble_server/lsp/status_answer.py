@@ -40,4 +40,6 @@ def _describe_model(model: ModelInfo) -> dict[str, object]:
         "dtype": model.dtype,
         "n_parameters": model.n_parameters,
         "context_tokens": model.context_tokens,
+        "back_end": model.back_end.value,
+        "sends_text_to": model.sends_text_to,
     }

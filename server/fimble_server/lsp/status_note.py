@@ -10,6 +10,7 @@ from typing import Literal
 
 from fimble_server.errors import FimbleError
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
+from fimble_server.model_words import describe_model
 
 __all__ = ["StatusKind", "StatusNote", "plan_status_note"]
 
@@ -55,7 +56,4 @@ def plan_status_note(
         return StatusNote(kind="Normal", busy=False, message=words)
     if engine.model is None:
         return StatusNote(kind="Normal", busy=False, message="The model is not loaded yet.")
-    model = engine.model
-    return StatusNote(
-        kind="Normal", busy=is_thinking, message=f"{model.name} on {model.device} ({model.dtype})"
-    )
+    return StatusNote(kind="Normal", busy=is_thinking, message=describe_model(engine.model))

@@ -57,7 +57,7 @@ def test_stated_orders_choose_the_preferred_one() -> None:
 
 def test_a_type_that_says_nothing_of_the_order_is_refused() -> None:
     """Qwen3's vocabulary has the FIM strings, but the model was not trained with them."""
-    with pytest.raises(CheckpointError, match=r"State it in config\.json"):
+    with pytest.raises(CheckpointError, match=r"State it in the setting model\.fim_family"):
         find_fim_format(model_type="qwen3", control_strings=QWEN_STRINGS)
 
 
@@ -74,7 +74,7 @@ def test_starcoders_tokens_say_nothing_of_the_order() -> None:
     """Granite writes the prefix first, Mellum the suffix, with the same tokens and type."""
     controls = {token for each in FAMILIES for token in each.control_strings()}
     starcoders = {token for token in controls if token.startswith("<fim_")} | {"<|endoftext|>"}
-    with pytest.raises(CheckpointError, match=r"State it in config\.json"):
+    with pytest.raises(CheckpointError, match=r"State it in the setting model\.fim_family"):
         find_fim_format(model_type="llama", control_strings=starcoders)
 
 
