@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,9 @@ from hypothesis import settings
 # Set before torch is imported, and inherited by the servers that tests start. Tests run side by
 # side with whatever the machine does; two threads that wait for each other are far slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read where Triton is imported, which torch may do: without a GPU its kernels are interpreted.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A busy machine is not a fault of the code: tests count, they do not time.
 settings.register_profile("fimble", deadline=None)

@@ -101,7 +101,7 @@ def layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
         n_key_heads=config.n_key_heads,
         head_size=config.head_size,
         max_tokens=config.max_positions,
-        dtype=placement.dtype.compute if transformer.native is None else torch.float16,
+        dtype=placement.compute if transformer.native is None else torch.float16,
         device=placement.torch_device,
     )
 

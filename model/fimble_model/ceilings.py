@@ -58,11 +58,12 @@ def _product(model: ModelInfo, device: torch.device) -> Callable[[], object]:
     from fimble_model.network.quantization import Int8Linear
 
     rows, weight = torch.rand(_N_ROWS, _WIDTH), torch.rand(_WIDTH, _WIDTH)
-    if model.dtype == "int8":
+    if model.dtype == "int8" and device.type == "cpu":
         kind = Int8Linear if model.kernels == "torch" else PanelLinear
         linear = kind(weight, None)
         return lambda: linear(rows)
-    numbers = torch.bfloat16 if model.dtype == "bfloat16" else torch.float32
+    # A GPU computes in bfloat16 with rounded weights too.
+    numbers = torch.float32 if model.dtype == "float32" else torch.bfloat16
     placed_rows, placed_weight = rows.to(device, numbers), weight.to(device, numbers)
     return lambda: placed_rows @ placed_weight
 

@@ -17,23 +17,15 @@ from torch.nn import functional
 from torch.nn.attention.bias import causal_lower_right
 
 __all__ = [
-    "FP8_LARGEST",
     "HeadGains",
     "add_norm",
     "attend_paged",
     "attend_prefill",
     "gated",
     "linear8",
-    "linear_fp8",
     "pick",
-    "quantize8",
-    "quantize_fp8",
     "rotate_and_store",
 ]
-
-# The largest number of float8_e4m3fn (OCP 8-bit floating point, table 1).
-FP8_LARGEST = 448.0
-_SMALLEST_SCALE = 1e-30
 
 
 class HeadGains(NamedTuple):
@@ -154,37 +146,13 @@ def gated(gate_up_N2F: Tensor) -> Tensor:
     return (functional.silu(gate_NF) * up_NF).to(gate_up_N2F.dtype)
 
 
-def quantize8(weight_OE: Tensor) -> tuple[Tensor, Tensor]:
-    """Int8 levels and each output's float32 scale: the nearest symmetric ones.
-
-    >>> levels, scale = quantize8(torch.tensor([[1.0, -0.5, 0.0]]))
-    >>> levels.tolist(), round(float(scale) * 127, 4)
-    ([[127, -64, 0]], 1.0)
-    """
-    scale_O = weight_OE.float().abs().amax(dim=1).clamp_min(_SMALLEST_SCALE) / 127
-    return (weight_OE.float() / scale_O[:, None]).round().to(torch.int8), scale_O
-
-
 def linear8(x_NE: Tensor, weight_OE: Tensor, scale_O: Tensor) -> Tensor:
-    """Products `x_NO` with int8 weights; inputs keep their type, only weights are rounded."""
-    product_NO = functional.linear(x_NE.float(), weight_OE.float())
-    return (product_NO * scale_O).to(x_NE.dtype)
+    """Products `x_NO` with weights in int8 or float8; the inputs keep their type.
 
-
-def quantize_fp8(weight_OE: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights in float8_e4m3fn and each output's float32 scale."""
-    scale_O = weight_OE.float().abs().amax(dim=1).clamp_min(_SMALLEST_SCALE) / FP8_LARGEST
-    return (weight_OE.float() / scale_O[:, None]).to(torch.float8_e4m3fn), scale_O
-
-
-def linear_fp8(x_NE: Tensor, weight_OE: Tensor, scale_O: Tensor) -> Tensor:
-    """Products `x_NO` with weights and inputs in float8; each row has an input scale of its own.
-
-    So that a row's output depends on that row alone, whatever else is in the batch.
+    Both types' numbers are exact in the inputs' type, so only the weights are rounded.
     """
-    levels_NE, scale_N = quantize_fp8(x_NE)
-    product_NO = functional.linear(levels_NE.float(), weight_OE.float())
-    return (product_NO * scale_N[:, None] * scale_O).to(x_NE.dtype)
+    product_NO = functional.linear(x_NE, weight_OE.to(x_NE.dtype))
+    return (product_NO * scale_O).to(x_NE.dtype)
 
 
 def pick(

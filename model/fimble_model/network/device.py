@@ -28,9 +28,14 @@ __all__ = [
 
 
 class Dtype(enum.Enum):
-    """The type of the weights in matmuls. Int8 weights come with float32 everywhere else."""
+    """The type of the weights in matmuls.
+
+    Int8 weights come with float32 everywhere else; on a GPU int8 and fp8 weights come with
+    bfloat16, and are the only thing that is rounded.
+    """
 
     INT8 = "int8"
+    FP8 = "fp8"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
@@ -59,6 +64,16 @@ class Placement:
     dtype: Dtype
     n_threads: int | None = None
     kernels: Kernels | None = None
+
+    @property
+    def compute(self) -> torch.dtype:
+        """The type of the hidden states, keys and values where it is placed."""
+        return torch.bfloat16 if self.is_weight_only else self.dtype.compute
+
+    @property
+    def is_weight_only(self) -> bool:
+        """Whether weights are rounded and nothing else: on a GPU."""
+        return self.device != "cpu" and self.dtype in (Dtype.INT8, Dtype.FP8)
 
     @property
     def wants_native(self) -> bool:
@@ -166,7 +181,13 @@ def _choose_dtype(dtype: str, device: str) -> Dtype:
             to_do="Use auto to let Fimble choose.",
         )
     chosen = known[dtype]
-    if chosen is Dtype.INT8 and not has_int8:
+    if chosen is Dtype.FP8 and not _has_fp8(device):
+        raise DeviceError(
+            expected="a GPU with float8 (compute capability 8.9 or more) for fp8",
+            found=f"{device!r}",
+            to_do="Use auto, or int8.",
+        )
+    if chosen is Dtype.INT8 and device == "cpu" and not has_int8:
         raise DeviceError(
             expected="a CPU with kernels for int8 (an x86 CPU has them)",
             found=f"{device!r} without native kernels or FBGEMM",
@@ -180,6 +201,10 @@ def _choose_dtype(dtype: str, device: str) -> Dtype:
             to_do="Use auto, or set device to cuda.",
         )
     return chosen
+
+
+def _has_fp8(device: str) -> bool:
+    return device != "cpu" and torch.cuda.get_device_capability(device) >= (8, 9)
 
 
 def _check_threads(n_threads: int | None) -> int | None:

@@ -25,6 +25,7 @@ from fimble_model.network.quantization import Int8Linear
 from fimble_model.network.rotary import Rotary
 from fimble_model.network.tensor_names import LLAMA_NAMES, TensorNames, build_parts, to_groups
 from fimble_model.network.transformer import Transformer
+from fimble_model.network.weight_only import WeightOnlyLinear
 
 __all__ = ["load_network", "random_network", "to_checkpoint_tensors"]
 
@@ -119,12 +120,16 @@ def _build(
         _place(slot, config, read, read_matrix, placement, is_native=is_native)
         if on_progress:
             on_progress((index + 1) / len(slots))
-    if config.tied_embeddings and placement.dtype is not Dtype.INT8:
+    if config.tied_embeddings and not _rounds(placement):
         transformer.head.weight = transformer.embedding.weight
     if is_native:
         transformer.native = NativeNetwork(transformer)
         choose_threads(transformer.native, config, placement.n_threads)
     return transformer.eval()
+
+
+def _rounds(placement: Placement) -> bool:
+    return placement.dtype in (Dtype.INT8, Dtype.FP8)
 
 
 def _is_native(config: NetworkConfig, placement: Placement) -> bool:
@@ -164,10 +169,17 @@ def _place(
     is_native: bool,
 ) -> None:
     is_tied_head = slot.name == "head" and config.tied_embeddings
-    is_int8 = placement.dtype is Dtype.INT8
+    is_int8 = _rounds(placement)
     if isinstance(slot.module, nn.Linear) and is_int8:
         weight_name = "embedding.weight" if is_tied_head else f"{slot.name}.weight"
         has_bias = slot.module.bias is not None
+        if placement.is_weight_only:
+            bias = read(f"{slot.name}.bias", placement.compute) if has_bias else None
+            rounded = WeightOnlyLinear(
+                read(weight_name, torch.float32), bias, is_fp8=placement.dtype is Dtype.FP8
+            )
+            setattr(slot.parent, slot.attribute, rounded.to(placement.torch_device))
+            return
         bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
         weight = read_matrix(weight_name)
         is_paired = slot.attribute == "gate_up"
@@ -182,7 +194,7 @@ def _place(
         return
     # Rows of the embedding are only looked up: stored as they came, they widen without loss.
     is_lookup = isinstance(slot.module, nn.Embedding) and is_int8
-    dtype = None if is_lookup else placement.dtype.compute
+    dtype = None if is_lookup else placement.compute
     for name, _ in list(slot.module.named_parameters(recurse=False)):
         tensor = read(f"{slot.name}.{name}", dtype).to(placement.torch_device)
         setattr(slot.module, name, nn.Parameter(tensor, requires_grad=False))

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from fimble_model.engine.paging import PAGE_SLOTS
 from fimble_model.gpu import operations
-from fimble_model.gpu.reference import HeadGains, quantize8, quantize_fp8
+from fimble_model.gpu.reference import HeadGains
 from fimble_model.network.attention import attend_cached
 from fimble_model.network.config import NetworkConfig
-from fimble_model.network.layers import RmsNorm, Rotary, rotate
+from fimble_model.network.norms import RmsNorm
+from fimble_model.network.rotary import Rotary, rotate
+from fimble_model.network.weight_only import WeightOnlyLinear, quantize8, quantize_fp8
 
 CONFIG = NetworkConfig(
     n_layers=1,
@@ -88,15 +90,14 @@ def test_rounded_weights_are_near_and_rows_are_independent() -> None:
     """Int8 and float8 products come near the exact ones; a row's does not know its neighbours."""
     x_NE, weight_OE = _numbers(7, 96), _numbers(40, 96, seed=1)
     exact = x_NE @ weight_OE.T
-    for quantize, linear, most in (
-        (quantize8, operations.linear8, 0.01),
-        (quantize_fp8, operations.linear_fp8, 0.05),
-    ):
+    for quantize, most in ((quantize8, 0.01), (quantize_fp8, 0.05)):
         levels, scale = quantize(weight_OE)
-        found = linear(x_NE, levels, scale)
+        found = operations.linear8(x_NE, levels, scale)
         assert (found - exact).norm() / exact.norm() < most
-        alone = linear(x_NE[2:3], levels, scale)
+        alone = operations.linear8(x_NE[2:3], levels, scale)
         assert torch.allclose(alone[0], found[2], atol=1e-4)
+        layer = WeightOnlyLinear(weight_OE, exact[0], is_fp8=quantize is quantize_fp8)
+        assert torch.allclose(layer(x_NE), found + exact[0], atol=1e-4)
 
 
 def test_a_pick_is_greedy_or_inverts_the_cumulated_probabilities() -> None:

@@ -92,7 +92,7 @@ def test_explicit_choices_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"device": "cuda:4"}, "1 CUDA devices"),
         ({"device": "cpu", "dtype": "int4"}, "'int4'"),
         ({"device": "cpu", "dtype": "bfloat16"}, "int8 or float32 on the CPU"),
-        ({"device": "cuda", "dtype": "int8"}, "x86 CPU"),
+        ({"device": "cpu", "dtype": "fp8"}, "8.9"),
         ({"n_threads": 0}, "n_threads"),
         ({"n_threads": 5000}, "n_threads"),
     ],
