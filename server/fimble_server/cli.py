@@ -151,6 +151,7 @@ def complete(
         ),
         settings=merge_settings(_read_layers(config, model)),
         console=console,
+        cache=cache_folder_path(os.environ, Path.home()),
     )
     if picture is not None:
         save_picture(console, picture)

@@ -11,29 +11,36 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 from rich.console import Console
 
 from fimble_model.engine.clock import SystemClock
+from fimble_model.engine.memories import pays_for
 from fimble_model.engine.protocol import Engine
 from fimble_server.commandline.answer_json import answer_to_json
 from fimble_server.commandline.ghost import draw_answer, draw_explanation
+from fimble_server.commandline.project import KnownProject, know_project
 from fimble_server.commandline.target import Target, cursor_of, parse_target, read_source
 from fimble_server.completion.completer import Completer
 from fimble_server.completion.inline_port import InlinePort
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.project_files import find_root
 from fimble_server.context.secret_files import find_secrecy
+from fimble_server.context.token_store import find_tokenizer_folder
 from fimble_server.document.buffers import Buffer
 from fimble_server.document.languages import language_for_path
 from fimble_server.errors import FimbleError
 from fimble_server.model_engine import build_engine
-from fimble_server.settings import ModelSettings, Settings, limits_from
+from fimble_server.settings import ModelSettings, Settings, limits_from, sources_without
 
 __all__ = ["CompleteOptions", "complete_targets"]
 
 # A terminal shows no stale answer: it waits for the whole of it.
 _PATIENCE_MS = 60_000.0
+_SCOPE = "terminal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +54,23 @@ class CompleteOptions:
 
 
 def complete_targets(
-    arguments: Sequence[str], *, options: CompleteOptions, settings: Settings, console: Console
+    arguments: Sequence[str],
+    *,
+    options: CompleteOptions,
+    settings: Settings,
+    console: Console,
+    cache: Path | None = None,
 ) -> None:
-    """Complete at each FILE:LINE:COLUMN in turn. Raises `FimbleError` before it loads anything."""
-    snapshots = [_snapshot_of(parse_target(argument), options) for argument in arguments]
+    """Complete at each FILE:LINE:COLUMN in turn. Raises `FimbleError` before it loads anything.
+
+    `cache` is the user's folder of project indices; with None no project is read.
+    """
+    snapshots = [_snapshot_of(parse_target(each), options, settings) for each in arguments]
     started_s = time.perf_counter()
     engine = _load(settings.model)
     load_ms = (time.perf_counter() - started_s) * 1000
+    if cache is not None and settings.context.project:
+        snapshots = _in_projects(snapshots, engine, settings, cache)
     clock = SystemClock()
     completer = Completer(port=InlinePort(engine=engine, clock=clock), clock=clock)
     limits = dataclasses.replace(
@@ -73,9 +90,35 @@ def complete_targets(
             console.print(draw_explanation(answer))
 
 
-def _snapshot_of(target: Target, options: CompleteOptions) -> Snapshot:
+def _in_projects(
+    snapshots: Sequence[Snapshot], engine: Engine, settings: Settings, cache: Path
+) -> list[Snapshot]:
+    """The snapshots with their projects known, and the engine's memory of these."""
+    wants_tokens = pays_for(engine.model.n_parameters)
+    model_folder = find_tokenizer_folder(settings.model.name) if wants_tokens else None
+    projects: dict[Path, KnownProject | None] = {}
+    placed: list[Snapshot] = []
+    for snapshot in snapshots:
+        path = Path(unquote(snapshot.buffer.uri.removeprefix("file://")))
+        root = find_root(path)
+        if root not in projects:
+            projects[root] = know_project(
+                path,
+                cache=cache,
+                model_folder=model_folder,
+                secret_names=settings.context.secret_files,
+            )
+        project = projects[root]
+        place = None if project is None or not settings.context.pieces else project.place_of(path)
+        placed.append(dataclasses.replace(snapshot, project=place))
+    known = [project for project in projects.values() if project is not None]
+    engine.take_stored(_SCOPE, [folder for each in known for folder in each.token_folders])
+    return placed
+
+
+def _snapshot_of(target: Target, options: CompleteOptions, settings: Settings) -> Snapshot:
     path = target.path.absolute()
-    secrecy = find_secrecy(str(path))
+    secrecy = find_secrecy(str(path), settings.context.secret_files)
     if secrecy is not None:
         raise FimbleError(
             expected="a file that may be shown to the model",
@@ -95,7 +138,8 @@ def _snapshot_of(target: Target, options: CompleteOptions) -> Snapshot:
         trigger=Trigger.INVOKED if options.is_invoked else Trigger.AUTOMATIC,
         n_candidates=options.n_candidates,
         path=str(target.path),
-        memory_scope="terminal",
+        memory_scope=_SCOPE,
+        without_sources=sources_without(settings.context),
     )
 
 

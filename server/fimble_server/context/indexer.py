@@ -22,7 +22,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fimble_server.context.indexing import ProjectIndex, Step, open_index, places_for
+from fimble_server.context.cache_cleaning import clear_stale
+from fimble_server.context.indexing import ProjectIndex, Step, open_index, places_for, try_lock
 from fimble_server.context.project_files import find_root
 
 __all__ = ["main"]
@@ -50,6 +51,7 @@ def main() -> None:
     _say_folders(index)
     _follow(index, index.update_all())
     _say({"ready": True})
+    clear_stale(cache, keep=[places_for(cache, root).folder], now_s=time.time())
     while True:
         try:
             paths = changed.get(timeout=_LOOK_AROUND_S)
@@ -94,14 +96,9 @@ def _wait_for_turn(
     path: Path, changed: queue.SimpleQueue[list[Path] | None]
 ) -> sqlite3.Connection | None:
     """Be the only process that writes this project's index; None where stdin ends before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        lock = sqlite3.connect(path, timeout=0.0, isolation_level=None)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            lock.close()
-        else:
+        lock = try_lock(path)
+        if lock is not None:
             return lock
         try:
             if changed.get(timeout=2.0) is None:

@@ -7,6 +7,7 @@ disk and takes its time, but goes on in small steps so that its caller can look 
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,24 @@ from fimble_server.context.chunks import cut_chunks
 from fimble_server.context.definitions import find_definitions
 from fimble_server.context.index_store import IndexWriter
 from fimble_server.context.project_files import ProjectFile, read_text, try_stat, walk_project
-from fimble_server.context.token_store import TokenStore
+from fimble_server.context.token_store import TokenStore, token_folder
 from fimble_server.document.languages import language_for_path
 
-__all__ = ["IndexPlaces", "ProjectIndex", "Step", "open_index", "places_for"]
+__all__ = [
+    "INDEX_FOLDER",
+    "USED_NAME",
+    "IndexPlaces",
+    "ProjectIndex",
+    "Step",
+    "open_index",
+    "places_for",
+    "try_lock",
+]
 
 _VERSION = 1
+INDEX_FOLDER = f"index-{_VERSION}"
+# Its time of change says when a project was last opened.
+USED_NAME = "used"
 _FILES_A_COMMIT = 100
 
 
@@ -113,7 +126,7 @@ class ProjectIndex:
 def places_for(cache: Path, root: Path) -> IndexPlaces:
     """A project's own folder in the user's cache."""
     name = hashlib.sha256(str(root).encode("utf-8", "replace")).hexdigest()[:16]
-    folder = cache / f"index-{_VERSION}" / name
+    folder = cache / INDEX_FOLDER / name
     return IndexPlaces(folder=folder, chunks=folder / "chunks.sqlite", lock=folder / "lock.sqlite")
 
 
@@ -123,12 +136,27 @@ def open_index(
     """The project's index as it was left. Raises `CheckpointError` for a model without tokens."""
     places = places_for(cache, root)
     chunks = IndexWriter(places.chunks)
+    (places.folder / USED_NAME).touch()
     tokens = None
     if model_folder is not None:
-        written = (model_folder / "tokenizer.json").read_bytes()
-        name = f"tokens-{hashlib.sha256(written).hexdigest()[:16]}"
-        tokens = TokenStore(places.folder / name, root, _encoder(model_folder))
+        folder = token_folder(places.folder, model_folder)
+        tokens = TokenStore(folder, root, _encoder(model_folder))
     return ProjectIndex(root=root, chunks=chunks, tokens=tokens, secret_names=secret_names)
+
+
+def try_lock(path: Path) -> sqlite3.Connection | None:
+    """Be the only process that writes a project's index, until the lock is closed.
+
+    None where another one is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        lock.close()
+        return None
+    return lock
 
 
 def _encoder(model_folder: Path) -> Callable[[str], Sequence[TokenId]]:

@@ -14,7 +14,15 @@ from pathlib import Path
 from fimble_server.context.ignoring import IgnoreRules, is_text, load_rules, read_rules
 from fimble_server.document.languages import PLAIN, language_for_path
 
-__all__ = ["MOST_FILES", "ProjectFile", "find_root", "read_text", "try_stat", "walk_project"]
+__all__ = [
+    "MOST_FILES",
+    "ProjectFile",
+    "find_root",
+    "is_project",
+    "read_text",
+    "try_stat",
+    "walk_project",
+]
 
 # Beyond these a file is data, and a folder no project that one person works in. Guessed.
 MOST_FILES = 5_000
@@ -108,9 +116,14 @@ def find_root(file: Path) -> Path:
     for folder in file.parents:
         if folder in outside:
             break
-        if any((folder / marker).exists() for marker in _MARKERS):
+        if is_project(folder):
             return folder
     return file.parent
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder says that it is a project's root."""
+    return any((folder / marker).exists() for marker in _MARKERS)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -7,6 +7,7 @@ folders disagree all of it is thrown away: it can be made again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,8 +19,10 @@ from urllib.parse import unquote
 from fimble_model.engine.memory_files import is_sound, load_segments, save_segment
 from fimble_model.engine.memory_index import Tokens, build_segment, merge_segments, pack_tokens
 from fimble_model.engine.protocol import TokenId
+from fimble_model.errors import FimbleError
+from fimble_model.shipped import find_model_folder
 
-__all__ = ["TokenStore", "key_of"]
+__all__ = ["TokenStore", "find_tokenizer_folder", "key_of", "read_folders", "token_folder"]
 
 _VERSION = 1
 # Sorting more tokens than this at once takes more than some 70 MiB.
@@ -34,6 +37,33 @@ Stamp = tuple[int, int]
 def key_of(root: Path, path: str) -> str:
     """The key under which an editor's open file of that path is remembered."""
     return unquote((root / path).as_uri())
+
+
+def find_tokenizer_folder(model_name: str) -> Path | None:
+    """The folder of a model whose tokenizer can be read without it; None for other models."""
+    try:
+        folder = find_model_folder(model_name)
+    except FimbleError:
+        return None
+    return folder if (folder / "tokenizer.json").is_file() else None
+
+
+def token_folder(index_folder: Path, model_folder: Path) -> Path:
+    """Where a project's tokens by that model's tokenizer lie."""
+    written = (model_folder / "tokenizer.json").read_bytes()
+    return index_folder / f"tokens-{hashlib.sha256(written).hexdigest()[:16]}"
+
+
+def read_folders(index_folder: Path, model_folder: Path | None) -> tuple[Path, ...]:
+    """The folders of a store that another process writes, as far as they are there and whole."""
+    if model_folder is None:
+        return ()
+    folder = token_folder(index_folder, model_folder)
+    try:
+        names = json.loads((folder / "list.json").read_text(encoding="utf-8"))["folders"]
+        return tuple(folder / str(name) for name in names if is_sound(folder / str(name)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 class TokenStore:

@@ -22,6 +22,10 @@ __all__ = ["IndexNews", "IndexProcess"]
 
 log = logging.getLogger(__name__)
 
+# Guessed: a child that dies of a passing fault is soon back, one that always dies costs little.
+_FIRST_DELAY_S, _MOST_DELAY_S = 1.0, 60.0
+_MOST_DEATHS = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexNews:
@@ -42,13 +46,23 @@ class IndexProcess:
     """
 
     def __init__(
-        self, *, root: Path, is_lone: bool, cache: Path, on_news: Callable[[IndexNews], None]
+        self,
+        *,
+        root: Path,
+        is_lone: bool,
+        cache: Path,
+        on_news: Callable[[IndexNews], None],
+        first_delay_s: float = _FIRST_DELAY_S,
     ) -> None:
         self.root = root
         self._is_lone = is_lone
         self._cache = cache
         self._on_news = on_news
         self._child: _Child | None = None
+        self._asked: dict[str, Any] = {}
+        self._first_delay_s = first_delay_s
+        self._n_deaths = 0
+        self._restarting: asyncio.TimerHandle | None = None
 
     def start(self, model_folder: Path | None, secret_names: Sequence[str] = ()) -> None:
         """Run the child, in place of one that runs. `model_folder` names whose tokens to keep,
@@ -57,19 +71,20 @@ class IndexProcess:
         What was noted before is not told: the child begins by looking at everything.
         """
         self.stop()
-        try:
-            self._child = _Child(self._on_news)
-        except OSError as error:
-            log.warning("no index: %s", type(error).__name__)
-            return
-        asked = {
+        self._n_deaths = 0
+        self._asked = {
             "root": str(self.root),
             "is_lone": self._is_lone,
             "cache": str(self._cache),
             "model": None if model_folder is None else str(model_folder),
             "secret_names": list(secret_names),
         }
-        self._child.send(asked)
+        self._start_child()
+
+    @property
+    def child_id(self) -> int | None:
+        """The child's process id; None where none runs."""
+        return None if self._child is None else self._child.process_id
 
     def note_changed(self, paths: Sequence[Path]) -> None:
         """Files of the project have changed, come or gone."""
@@ -78,10 +93,41 @@ class IndexProcess:
             self._child.send({"changed": changed})
 
     def stop(self) -> None:
-        """End the child. Twice is harmless."""
+        """End the child, and start none again. Twice is harmless."""
+        if self._restarting is not None:
+            self._restarting.cancel()
+            self._restarting = None
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    def _start_child(self) -> None:
+        self._restarting = None
+        try:
+            self._child = _Child(self._take_news, self._note_death)
+        except OSError as error:
+            log.warning("no index: %s", type(error).__name__)
+            return
+        self._child.send(self._asked)
+
+    def _take_news(self, news: IndexNews) -> None:
+        if news.is_ready:
+            self._n_deaths = 0
+        self._on_news(news)
+
+    def _note_death(self, return_code: int) -> None:
+        """The child ended by itself. It is started again, each time later, until it has proved
+        that it cannot live.
+        """
+        self._child = None
+        self._n_deaths += 1
+        if self._n_deaths > _MOST_DEATHS:
+            log.warning("the index's process ended with %d once more: it stays away", return_code)
+            return
+        delay_s = min(_MOST_DELAY_S, self._first_delay_s * 2 ** (self._n_deaths - 1))
+        log.warning("the index's process ended with %d: again in %g s", return_code, delay_s)
+        loop = asyncio.get_running_loop()
+        self._restarting = loop.call_later(delay_s, self._start_child)
 
 
 class _Child:
@@ -91,8 +137,11 @@ class _Child:
     system. It owns nothing else.
     """
 
-    def __init__(self, on_news: Callable[[IndexNews], None]) -> None:
+    def __init__(
+        self, on_news: Callable[[IndexNews], None], on_death: Callable[[int], None]
+    ) -> None:
         self._on_news = on_news
+        self._on_death = on_death
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._process = subprocess.Popen(
@@ -102,6 +151,11 @@ class _Child:
             stderr=subprocess.DEVNULL,
         )
         threading.Thread(target=self._pump, name="fimble-index", daemon=True).start()
+
+    @property
+    def process_id(self) -> int:
+        """The process's id."""
+        return self._process.pid
 
     def send(self, message: dict[str, Any]) -> None:
         """Write a line. Where nobody reads any more it is lost."""
@@ -124,6 +178,13 @@ class _Child:
         with self._process.stdout as lines, contextlib.suppress(RuntimeError, ValueError):
             for line in lines:
                 self._loop.call_soon_threadsafe(self._hear, _news_from(json.loads(line)))
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        """The pipe is at its end: the process is too, or has nothing to say any more."""
+        if not self._is_closed:
+            self.close()
+            self._on_death(self._process.returncode)
 
     def _hear(self, news: IndexNews) -> None:
         if not self._is_closed:

@@ -18,12 +18,12 @@ from lsprotocol import types
 
 from fimble_model.engine.memory_index import LOWER_PART
 from fimble_model.engine.protocol import Clock
-from fimble_model.shipped import find_model_folder
 from fimble_server.completion.plan import Trigger
 from fimble_server.completion.project_texts import ProjectTexts, try_text
 from fimble_server.completion.snapshot import Snapshot
+from fimble_server.context.token_store import find_tokenizer_folder
 from fimble_server.document.positions import PositionUnit
-from fimble_server.errors import FimbleError, SettingsError
+from fimble_server.errors import SettingsError
 from fimble_server.lsp import convert
 from fimble_server.lsp.announcements import Announcements, ClientPort
 from fimble_server.lsp.attention import Attention, diagnostics_from_lsp, last_edited
@@ -92,7 +92,7 @@ class Session:
         self._indexing_progress = IndexingProgress(client)
         self._indexing = ProjectIndexing(
             cache=house.cache,
-            find_model_folder=self._find_model_folder,
+            find_model_folder=lambda: find_tokenizer_folder(self.settings.model.name),
             take_folders=lambda folders: house.host.thread.take_stored(self._memory_scope, folders),
             progress=self._indexing_progress,
         )
@@ -379,12 +379,6 @@ class Session:
         self._announcements.take_engine_status(status)
         if self.started.is_set():
             self._indexing.take_model(status.model)
-
-    def _find_model_folder(self) -> Path | None:
-        try:
-            return find_model_folder(self.settings.model.name)
-        except FimbleError:
-            return None
 
     def _want_model(self) -> None:
         try:
