@@ -10,7 +10,11 @@ TOUR := $(addprefix examples/shop.py:,17:74 21:74 34:37 37:24 49:39 53:9 58:21 6
 # Installing builds these where there is a C compiler.
 NATIVE := $(wildcard model/fimble_model/network/native/*.[ch]) hatch_build.py
 
-.PHONY: demo test check format latency kernels vscode-check vscode-package clean
+# The benchmarks as published, and what `fimble-train corpus` held out: not part of the repository.
+DATA ?= data
+HELD_OUT ?= runs/corpus/held-out.jsonl
+
+.PHONY: demo test check format latency scores kernels vscode-check vscode-package clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
 	@$(BIN)/fimble complete $(TOUR)
@@ -28,6 +32,9 @@ check: $(VENV)/dev.installed test  ## format, lint, types, import contracts, tes
 
 latency: $(VENV)/test.installed  ## milliseconds per keystroke, over stdio
 	$(BIN)/fimble-eval latency
+
+scores: $(VENV)/test.installed  ## how good the model is, on all benchmarks: DATA=folder HELD_OUT=file
+	$(BIN)/fimble-eval scores $(DATA) $(HELD_OUT) --out eval/results
 
 kernels: $(VENV)/bin/python  ## the native kernels, after a change to their sources
 	$(BIN)/python model/fimble_model/network/native/build.py

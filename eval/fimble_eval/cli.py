@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fimble_eval.all_scores import score_everything, write_results_index
 from fimble_eval.cli_benchmarks import add_benchmarks
 from fimble_eval.engine_speed.verbs import export_to_gguf, measure_engine, write_random
 from fimble_eval.mode_verbs import judge_cases, time_decisions
@@ -33,6 +34,8 @@ app = typer.Typer(
 
 
 add_benchmarks(app)
+app.command("scores")(score_everything)
+app.command("results")(write_results_index)
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def infilling(
     limit: _Limit = None,
     seed: _Seed = 0,
     out: _Out = None,
-) -> None:
+) -> Path | None:
     """HumanEval-Infilling: spans of right programs, filled in and judged by their tests."""
     from fimble_eval.benchmarks import infilling_score
     from fimble_eval.benchmarks.infilling import REQUIRED, Split
@@ -93,6 +93,7 @@ def infilling(
         stem = stem_for("infilling", split, view, rival.label, memory_part)
         write_result(out, stem, result, infilling_score.draw_infilling(result))
     _print_line(result.summary)
+    return None if out is None else out / f"{stem}.csv"
 
 
 def humaneval(
@@ -105,7 +106,7 @@ def humaneval(
     limit: _Limit = None,
     seed: _Seed = 0,
     out: _Out = None,
-) -> None:
+) -> Path | None:
     """HumanEval or one language of HumanEval-X: functions written from their descriptions."""
     from fimble_eval.benchmarks.humaneval_score import (
         REQUIRED,
@@ -139,6 +140,7 @@ def humaneval(
         stem = stem_for(name, rival.label, memory_part, tried)
         write_result(out, stem, result, draw_humaneval(result, ks))
     _print_line(result.summary)
+    return None if out is None else out / f"{stem}.csv"
 
 
 def holes(
@@ -154,7 +156,7 @@ def holes(
     memory: _Memory = True,
     seed: _Seed = 0,
     out: _Out = None,
-) -> None:
+) -> Path | None:
     """Cut holes into repositories that no model saw, and compare what is filled in."""
     from fimble_eval.holes.cutting import cut_holes
     from fimble_eval.holes.holes_score import draw_holes, score_holes
@@ -185,6 +187,7 @@ def holes(
         stem = stem_for("holes", place.stem, view, rival.label, memory_part)
         write_result(out, stem, result, draw_holes(result))
     _print_line(result.summary)
+    return None if out is None else out / f"{stem}.csv"
 
 
 def compare(
@@ -196,7 +199,7 @@ def compare(
         Path | None, typer.Option(help="A contamination CSV: its touched tasks are left out.")
     ] = None,
     out: _Out = None,
-) -> None:
+) -> Path | None:
     """Compare two results task by task, with a confidence interval for the difference."""
     from fimble_eval.comparing import compare as compare_results
     from fimble_eval.comparing import draw_comparison
@@ -208,6 +211,7 @@ def compare(
         stem = stem_for(*parts, "untouched" if without else "")
         write_result(out, stem, result, draw_comparison(result))
     _print_line(result.summary)
+    return None if out is None else out / f"{stem}.csv"
 
 
 def contamination(

@@ -9,13 +9,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+from fimble_eval.rivals.without_network import WithoutNetwork, last_delta
 from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import (
     Delta,
     Engine,
-    EngineHoldings,
-    EngineWork,
-    Finish,
     FinishReason,
     ModelInfo,
     Request,
@@ -27,48 +25,22 @@ from fimble_model.engine.protocol import (
 __all__ = ["ConstantEngine"]
 
 
-class ConstantEngine:
-    """Implements `Engine`; every row is done in one step. `codec` lends it a tokenizer's words."""
+class ConstantEngine(WithoutNetwork[TextCodec]):
+    """Implements `Engine`; every row is done in one step."""
 
     def __init__(self, text: str, *, codec: TextCodec, model: ModelInfo) -> None:
+        super().__init__(codec=codec, model=model)
         self._text = text
-        self._codec = codec
-        self._model = model
         self._waiting: OrderedDict[RequestId, Request] = OrderedDict()
-        self._cancelled: set[RequestId] = set()
-
-    @property
-    def model(self) -> ModelInfo:
-        """What the answer goes by."""
-        return self._model
-
-    @property
-    def codec(self) -> TextCodec:
-        """The lent tokenizer's."""
-        return self._codec
 
     @property
     def has_work(self) -> bool:
         """True while a row waits."""
         return bool(self._waiting)
 
-    @property
-    def work(self) -> EngineWork:
-        """Nothing is computed."""
-        return EngineWork()
-
-    @property
-    def holdings(self) -> EngineHoldings:
-        """Nothing that is worth counting."""
-        return EngineHoldings()
-
     def add(self, request: Request) -> None:
         """Queue a request."""
         self._waiting[request.request_id] = request
-
-    def cancel(self, request_id: RequestId) -> None:
-        """End a row with the next step."""
-        self._cancelled.add(request_id)
 
     def step(self) -> list[Delta]:
         """Answer every row."""
@@ -98,17 +70,8 @@ class ConstantEngine:
         if request.request_id in self._cancelled:
             reason = FinishReason.CANCELLED
         is_cut = reason in (FinishReason.STOP_RULE, FinishReason.CANCELLED)
-        finish = Finish(
-            reason=reason if is_cut and reason else FinishReason.END_TOKEN,
-            text=middle.text,
-            tokens=tuple(middle.tokens),
-            n_prompt_tokens=len(request.prompt.token_ids),
-            n_reused_tokens=0,
-            queue_ms=0.0,
-            prefill_ms=0.0,
-            decode_ms=0.0,
-        )
-        return Delta(request_id=request.request_id, text=middle.text, finish=finish)
+        kept = reason if is_cut and reason else FinishReason.END_TOKEN
+        return last_delta(request, middle, kept)
 
 
 def _conforms(engine: ConstantEngine) -> Engine:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fimble_eval.rivals.without_network import WithoutNetwork, last_delta
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
@@ -24,9 +25,6 @@ from fimble_model.engine.middle import Middle
 from fimble_model.engine.protocol import (
     Delta,
     Engine,
-    EngineHoldings,
-    EngineWork,
-    Finish,
     FinishReason,
     ModelInfo,
     Prompt,
@@ -51,42 +49,20 @@ class _Row:
     generator: torch.Generator | None
 
 
-class NgramEngine:
+class NgramEngine(WithoutNetwork[FimCodec]):
     """Implements `Engine`. Each step draws one token of every row."""
 
     def __init__(self, *, codec: FimCodec, model: ModelInfo) -> None:
-        self._codec = codec
-        self._model = model
+        super().__init__(codec=codec, model=model)
         self._memories = Memories(lambda text: codec.tokenizer.encode_words_inside(text).token_ids)
         self._rows: dict[RequestId, _Row] = {}
-        self._cancelled: set[RequestId] = set()
         self._control_ids = np.array(sorted(set(codec.tokenizer.control_ids.values())))
         self._uniform_V = torch.full((model.vocabulary_size,), -math.log(model.vocabulary_size))
-
-    @property
-    def model(self) -> ModelInfo:
-        """What the memory goes by."""
-        return self._model
-
-    @property
-    def codec(self) -> FimCodec:
-        """The tokenizer that the memory counts in."""
-        return self._codec
 
     @property
     def has_work(self) -> bool:
         """True while a row runs."""
         return bool(self._rows)
-
-    @property
-    def work(self) -> EngineWork:
-        """No network is run."""
-        return EngineWork()
-
-    @property
-    def holdings(self) -> EngineHoldings:
-        """Nothing that is worth counting."""
-        return EngineHoldings()
 
     def add(self, request: Request) -> None:
         """Start a row with the memory as it is now."""
@@ -106,10 +82,6 @@ class NgramEngine:
             unspelled=unspelled,
             generator=new_generator(request.sampling),
         )
-
-    def cancel(self, request_id: RequestId) -> None:
-        """End a row with the next step."""
-        self._cancelled.add(request_id)
 
     def remember(self, scope: str, key: str, text: str) -> None:
         """Keep a document for the rows of a scope."""
@@ -140,7 +112,7 @@ class NgramEngine:
             reason = FinishReason.CANCELLED if is_cancelled else self._advance(row)
             if reason is not None:
                 del self._rows[request_id]
-                deltas.append(_last_delta(row, reason))
+                deltas.append(last_delta(row.request, row.middle, reason))
         self._cancelled.clear()
         return deltas
 
@@ -189,20 +161,6 @@ class NgramEngine:
     def _take(self, row: _Row, token_id: TokenId, logprobs_V: Tensor) -> FinishReason | None:
         row.known.append(token_id)
         return row.middle.take(token_id, float(logprobs_V[token_id]))
-
-
-def _last_delta(row: _Row, reason: FinishReason) -> Delta:
-    finish = Finish(
-        reason=reason,
-        text=row.middle.text,
-        tokens=tuple(row.middle.tokens),
-        n_prompt_tokens=len(row.request.prompt.token_ids),
-        n_reused_tokens=0,
-        queue_ms=0.0,
-        prefill_ms=0.0,
-        decode_ms=0.0,
-    )
-    return Delta(request_id=row.request.request_id, text=row.middle.text, finish=finish)
 
 
 def _conforms(engine: NgramEngine) -> Engine:

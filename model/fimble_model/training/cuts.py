@@ -57,6 +57,8 @@ _ARGUMENTS = frozenset(
      "type_arguments", "type_parameters"}
 )  # fmt: skip
 _MAX_LINES_CUT = 8
+_WITH_INDENTATION_SHARE = 0.5
+_WITH_LINE_END_SHARE = 0.5
 
 
 def choose_cut(
@@ -162,11 +164,17 @@ def _maybe_with_indentation(
     """Half of the cuts at a line's first character leave the indentation to the middle.
 
     An editor indents on Enter, so the cursor usually stands behind the blanks; where it does
-    not, the model has to write them.
+    not, the model has to write them. Half of those that are whole lines then leave the last
+    line's end to the middle too: the suffix begins with another line's text, so that the model
+    must close its own.
     """
     line_start = text.rfind("\n", 0, span[0]) + 1
     is_first = not text[line_start : span[0]].strip(" \t")
-    return (line_start, span[1]) if is_first and rng.random() < 0.5 else span
+    if not (is_first and rng.random() < _WITH_INDENTATION_SHARE):
+        return span
+    is_whole_lines = text[span[1] : span[1] + 1] == "\n"
+    with_line_end = is_whole_lines and rng.random() < _WITH_LINE_END_SHARE
+    return line_start, span[1] + with_line_end
 
 
 def _line_around(text: str, at: int) -> tuple[int, int]:

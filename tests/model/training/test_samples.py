@@ -140,6 +140,27 @@ def test_indentation_is_left_now_to_the_middle_now_to_the_prefix(texts: list[str
     assert min(starts["middle"], starts["prefix"]) > 0.5 * max(starts.values())
 
 
+def test_whole_lines_leave_their_line_end_now_to_the_middle_now_to_the_suffix(
+    texts: list[str],
+) -> None:
+    """Where the suffix begins with another line's text, the model must close its own line."""
+    ends = Counter[str]()
+    for seed in range(900):
+        rng = random.Random(seed)
+        text = rng.choice(texts)
+        cut = choose_cut(text, rng, max_middle_chars=120)
+        if cut is None or cut.kind is not CutKind.SYNTAX:
+            continue
+        starts_a_line = text[: cut.middle_start].endswith("\n")
+        if starts_a_line and text[cut.middle_start] == " ":
+            if text[cut.middle_end - 1] == "\n":
+                ends["middle"] += 1
+                assert text[cut.middle_end - 2] != "\n"
+            elif text[cut.middle_end] == "\n":
+                ends["suffix"] += 1
+    assert min(ends["middle"], ends["suffix"]) > 0.5 * max(ends.values()) > 10
+
+
 def test_some_samples_have_no_suffix(texts: list[str], maker: SampleMaker) -> None:
     rng = random.Random(1)
     samples = [maker.make(rng.choice(texts), rng, n_tokens=200) for _ in range(300)]
@@ -288,6 +309,6 @@ def test_without_a_grammar_whole_lines_are_cut() -> None:
     for seed in range(100):
         cut = choose_cut(text, random.Random(seed), max_middle_chars=60, language="lua")
         if cut is not None and cut.kind is CutKind.SYNTAX:
-            assert text[cut.middle_end] == "\n"
+            assert "\n" in text[cut.middle_end - 1 : cut.middle_end + 1]
             line_start = text.rfind("\n", 0, cut.middle_start) + 1
             assert not text[line_start : cut.middle_start].strip()
