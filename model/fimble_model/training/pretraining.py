@@ -7,10 +7,11 @@ the clock tells the same times. Draws no random numbers: rows are a function of 
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -148,7 +149,7 @@ class Trainer:
     @torch.no_grad()
     def restore(self, state: dict[str, object]) -> None:
         """Take over what `state` returned. Raises `TrainingError` for another run's state."""
-        if state["settings"] != _describe(self.settings):
+        if not _is_same_run(state["settings"], self.settings):
             raise TrainingError(
                 expected="a checkpoint of a run with these settings",
                 found="one of a run with others",
@@ -274,7 +275,26 @@ def _progress(trainer: Trainer, losses: list[float], norm: float) -> Progress:
 
 
 def _describe(settings: TrainingSettings) -> str:
-    return json.dumps(asdict(settings), sort_keys=True)
+    return json.dumps(asdict(settings), sort_keys=True, default=_to_json)
+
+
+def _is_same_run(described: object, settings: TrainingSettings) -> bool:
+    """Whether a checkpoint is of a run with these settings.
+
+    What a network had no word for when the checkpoint was written counts as what is usual.
+    """
+    assert isinstance(described, str)
+    theirs, ours = json.loads(described), json.loads(_describe(settings))
+    usual = {f.name: f.default for f in fields(NetworkConfig) if f.default is not MISSING}
+    theirs["network"] = json.loads(json.dumps(usual, default=_to_json)) | theirs["network"]
+    return bool(theirs == ours)
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, enum.Enum):
+        return value.name
+    assert isinstance(value, frozenset), "settings are numbers, names, choices and sets of them"
+    return sorted(value)
 
 
 def _whole(value: object) -> int:

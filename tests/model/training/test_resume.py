@@ -1,6 +1,7 @@
 """Laws of training: interrupted equals uninterrupted, and broken checkpoints are passed over."""
 
 import errno
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -96,6 +97,20 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     kept = [load_kept_weights(tmp_path / run / "checkpoints") for run in ("straight", "cut")]
     for name, weight in kept[0].weights.items():
         torch.testing.assert_close(kept[1].weights[name], weight, rtol=0, atol=0)
+
+
+def test_a_checkpoint_from_before_networks_had_more_choices_is_of_the_same_run(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig
+) -> None:
+    trainer = _trainer(texts, tokenizer, tiny_config)
+    state = trainer.state()
+    settings = json.loads(str(state["settings"]))
+    for name in ("activation", "experts", "full_layers"):
+        del settings["network"][name]
+    trainer.restore(state | {"settings": json.dumps(settings)})
+    settings["network"]["rope_theta"] = 5.0
+    with pytest.raises(TrainingError, match="settings"):
+        trainer.restore(state | {"settings": json.dumps(settings)})
 
 
 def test_training_lowers_the_loss(
