@@ -5,12 +5,17 @@ Owns nothing but the fitting. Needs torch; `loading` and tests come here with th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
 import torch
 
+from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
-from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout
+from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout, KvRows
 from fimble_model.engine.memories import Memories, pays_for
+from fimble_model.engine.pieces import PassRunner
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.ragged_pass import RaggedRunner
 from fimble_model.engine.scheduler import PassLimits, choose_limits
@@ -22,14 +27,30 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
 
+if TYPE_CHECKING:
+    from fimble_model.gpu.parts import GpuParts
+
 __all__ = [
     "DEFAULT_CACHE_BYTES",
+    "GpuWishes",
     "assemble_engine",
     "build_memories",
     "build_speculation",
     "layout_of",
     "refuse_larger",
 ]
+
+
+class GpuWishes(NamedTuple):
+    """How the engine shall use a CUDA card, where it has one.
+
+    `cache_share` is the share of the card's free memory for keys and values, None leaving it to
+    us. `on_progress` is told the share of the graphs that are captured.
+    """
+
+    cache_share: float | None = None
+    has_graphs: bool = True
+    on_progress: Callable[[float], None] = lambda share: None
 
 
 def assemble_engine(
@@ -45,41 +66,95 @@ def assemble_engine(
     has_memory: bool | None = None,
     speculates: bool = True,
     speculation: SpeculationPort | None = None,
+    gpu_wishes: GpuWishes | None = None,
+    gpu_parts: GpuParts | None = None,
 ) -> NativeEngine:
     """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit.
 
     With `has_memory` None, a small network gets a project memory and a large one does not.
-    Without `speculates` every token takes a pass; it is there to measure against.
+    Without `speculates` every token takes a pass; it is there to measure against. On a CUDA
+    device `cache_bytes` counts only where the fused path does not serve the network. `gpu_parts`
+    are taken instead of what the device would get.
     """
     config = transformer.config
     refuse_larger(tokenizer, config.vocabulary_size)
     if has_memory is None:
         has_memory = pays_for(config.n_parameters)
-    cache = KvCache(layout_of(transformer, placement), cache_bytes)
-    model = ModelInfo(
-        name=name,
-        device=placement.device,
-        dtype=placement.dtype.value,
-        n_parameters=config.n_parameters,
-        context_tokens=cache.max_row_tokens,
-        vocabulary_size=config.vocabulary_size,
-        fim_family=fim_format.family,
-        fim_orders=tuple(order.value for order in fim_format.orders),
-        kernels="torch" if transformer.native is None else transformer.native.kernels_name,
-    )
+    clock = clock or SystemClock()
+    is_on_cpu = placement.torch_device.type == "cpu"
+    limits = limits or choose_limits(n_parameters=config.n_parameters, is_on_cpu=is_on_cpu)
+    layout = layout_of(transformer, placement)
+    if gpu_parts is None and not is_on_cpu:
+        wishes = gpu_wishes or GpuWishes()
+        gpu_parts = _try_build_gpu_parts(transformer, layout, clock, limits.max_rows, wishes)
+    cache, runner = gpu_parts or _build_parts(transformer, layout, cache_bytes)
+    kernels = "fused" if gpu_parts is not None else _kernels_name(transformer)
+    model = _describe(name, transformer, placement, fim_format, cache.max_row_tokens, kernels)
     return NativeEngine(
         cost=cost_of(config, model.bytes_per_weight, cache.layout.bytes_per_token),
-        runner=RaggedRunner(transformer, cache.pool),
+        runner=runner,
         model=model,
         codec=FimCodec(tokenizer, fim_format),
         cache=cache,
-        limits=limits
-        or choose_limits(
-            n_parameters=config.n_parameters, is_on_cpu=placement.torch_device.type == "cpu"
-        ),
+        limits=limits,
         clock=clock,
         memories=build_memories(tokenizer) if has_memory else None,
         speculation=(speculation or build_speculation(tokenizer)) if speculates else None,
+    )
+
+
+def _build_parts(
+    transformer: Transformer, layout: KvLayout, cache_bytes: int
+) -> tuple[KvRows, PassRunner]:
+    cache = KvCache(layout, cache_bytes)
+    return cache, RaggedRunner(transformer, cache.pool)
+
+
+def _try_build_gpu_parts(
+    transformer: Transformer,
+    layout: KvLayout,
+    clock: Clock,
+    n_most_rows: int,
+    wishes: GpuWishes,
+) -> GpuParts | None:
+    """What serves on a CUDA device, warm; None where the network must run on torch's kernels."""
+    from fimble_model.gpu.parts import try_build_parts
+
+    parts = try_build_parts(
+        transformer,
+        layout,
+        clock=clock,
+        n_most_rows=n_most_rows,
+        cache_share=wishes.cache_share,
+        has_graphs=wishes.has_graphs,
+    )
+    if parts is not None:
+        parts.runner.warm_up(wishes.on_progress)
+    return parts
+
+
+def _kernels_name(transformer: Transformer) -> str:
+    return "torch" if transformer.native is None else transformer.native.kernels_name
+
+
+def _describe(
+    name: str,
+    transformer: Transformer,
+    placement: Placement,
+    fim_format: FimFormat,
+    context_tokens: int,
+    kernels: str,
+) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        device=placement.device,
+        dtype=placement.dtype.value,
+        n_parameters=transformer.config.n_parameters,
+        context_tokens=context_tokens,
+        vocabulary_size=transformer.config.vocabulary_size,
+        fim_family=fim_format.family,
+        fim_orders=tuple(order.value for order in fim_format.orders),
+        kernels=kernels,
     )
 
 

@@ -31,7 +31,15 @@ from fimble_model.text.fim_matching import find_fim_format
 from fimble_model.text.tokenizer import parse_tokenizer
 from fimble_testing.tiny_tokenizers import build_tokenizer_json
 
-__all__ = ["TINY_CONFIG", "build_engine", "build_request", "last_of", "run_all", "run_alone"]
+__all__ = [
+    "TINY_CONFIG",
+    "build_codec",
+    "build_engine",
+    "build_request",
+    "last_of",
+    "run_all",
+    "run_alone",
+]
 
 TINY_CONFIG = NetworkConfig(
     n_layers=2,
@@ -53,7 +61,8 @@ def _network(dtype: Dtype) -> Transformer:
 
 
 @cache
-def _codec(style: str) -> FimCodec:
+def build_codec(style: str) -> FimCodec:
+    """The tiny tokenizer of a style and its format."""
     tokenizer = parse_tokenizer(build_tokenizer_json(style))
     fim_format = find_fim_format(
         model_type="qwen3",
@@ -76,7 +85,7 @@ def build_engine(
     speculation: SpeculationPort | None = None,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
-    codec = _codec(style)
+    codec = build_codec(style)
     return assemble_engine(
         name="tiny",
         transformer=_network(dtype),

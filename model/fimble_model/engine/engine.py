@@ -209,6 +209,8 @@ class NativeEngine:
             deltas += [self._end(row, FinishReason.DEADLINE) for row in self._find_late()]
             self._admit_waiting()
             deltas += self._advance_running(started_ms)
+        if not self.has_work:
+            self._passes.runner.rest()
         return deltas
 
     def _refuse_unknown_ids(self, token_ids: Sequence[TokenId]) -> None:
@@ -297,11 +299,8 @@ class NativeEngine:
             return []
         rows = [self._running[share.request_id] for share in shares]
         try:
-            grants_wishes = self._passes.runner.grants_wishes
-            pieces = [
-                row.next_piece(n, grants_wishes=grants_wishes)
-                for row, (_, n) in zip(rows, shares, strict=True)
-            ]
+            grants = self._passes.runner.grants_wishes
+            pieces = [row.next_piece(n, grants) for row, (_, n) in zip(rows, shares, strict=True)]
             for row, piece in zip(rows, pieces, strict=True):
                 row.count_pass(len(piece.token_ids))
             costs.note_step(self._clock.now_ms() - started_ms - drafting_ms)

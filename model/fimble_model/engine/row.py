@@ -109,8 +109,11 @@ class Row:
             return 0
         return max(len(self.request.prompt.token_ids) - 1 - self.n_computed, 0)
 
-    def next_piece(self, n_tokens: int, *, grants_wishes: bool = False) -> Piece:
-        """The next `n_tokens` for a pass: pending ones, and drafts as far as it goes beyond."""
+    def next_piece(self, n_tokens: int, grants_wishes: bool) -> Piece:
+        """The next `n_tokens` for a pass: pending ones, and drafts as far as it goes beyond.
+
+        A wish goes with it where the runner grants any.
+        """
         assert self.kv is not None
         n_computed = self.n_computed
         pending_ids = self.known_ids[n_computed : n_computed + n_tokens]

@@ -52,12 +52,14 @@ def choose_limits(*, n_parameters: int, is_on_cpu: bool) -> PassLimits:
     64
     """
     if not is_on_cpu:
-        return PassLimits(max_tokens=2048)
+        return PassLimits(max_rows=_GPU_ROWS, max_tokens=2048)
     n_tokens = _TOKEN_PARAMETERS_A_PASS // n_parameters // 32 * 32
     return PassLimits(max_tokens=min(max(n_tokens, 32), 256))
 
 
 _TOKEN_PARAMETERS_A_PASS = 4_000_000_000
+# The largest batch that graphs are captured for.
+_GPU_ROWS = 256
 
 
 class RowDemand(NamedTuple):
