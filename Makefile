@@ -14,7 +14,7 @@ NATIVE := $(wildcard model/fimble_model/network/native/*.[ch]) hatch_build.py
 DATA ?= data
 HELD_OUT ?= runs/corpus/held-out.jsonl
 
-.PHONY: demo test check format latency scores kernels vscode-check vscode-package clean
+.PHONY: demo test check format latency scores kernels vscode-check vscode-package vscode-latency clean
 
 demo: $(VENV)/run.installed  ## complete a real source file in the terminal
 	@$(BIN)/fimble complete $(TOUR)
@@ -44,6 +44,9 @@ vscode-check: $(VENV)/test.installed  ## VS Code's extension: checks, package, r
 
 vscode-package: $(VENV)/test.installed  ## the same without the real editor
 	tests/e2e/vscode/check.sh package
+
+vscode-latency: vscode-package  ## milliseconds from a key to ghost text on VS Code's screen
+	$(BIN)/python tests/e2e/vscode/keep_latency.py
 
 format: $(VENV)/dev.installed
 	$(BIN)/ruff format .

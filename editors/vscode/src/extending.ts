@@ -102,11 +102,11 @@ function isSame(one: Place | undefined, other: Place): boolean {
   );
 }
 
-/** Tells the server that this client takes `fimble/more`. */
+/** Tells the server what this client takes: `fimble/more` and `fimble/didChangeSilences`. */
 export const announceMore: StaticFeature = {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
     const others = capabilities.experimental as Record<string, unknown> | undefined;
-    capabilities.experimental = { ...others, fimble: { more: true } };
+    capabilities.experimental = { ...others, fimble: { more: true, silences: true } };
   },
   initialize(): void {
     // Nothing depends on what the server announces: one that sends nothing is never heard.

@@ -39,7 +39,9 @@ export async function deactivate(): Promise<void> {
 class Fimble {
   private readonly log = vscode.window.createOutputChannel("Fimble", { log: true });
   private readonly statusBar = new StatusBar();
-  private readonly pausing = new Pausing();
+  private readonly pausing = new Pausing((command, argument) =>
+    this.server.command(command, argument),
+  );
   private readonly pages = new Pages();
   private readonly offers = new Offers((method, params) => this.server.notify(method, params));
   private readonly extending = new Extending(this.offers);
@@ -49,6 +51,11 @@ class Fimble {
     this.log,
     {
       phase: (phase) => this.statusBar.takePhase(phase),
+      greeted: () => {
+        this.offers.forget();
+        this.pausing.tellAll();
+      },
+      silences: (silences) => this.pausing.hear(silences),
       note: (note) => this.statusBar.takeNote(note),
       more: (note) => this.extending.take(note, this.activeUri()),
       loaded: (percent) => this.statusBar.takeLoaded(percent),

@@ -98,6 +98,13 @@ export class Offers implements vscode.Disposable {
     });
   }
 
+  /** Another server begins: what the last one offered is over, and it numbers from the start. */
+  forget(): void {
+    clearTimeout(this.shownTimer);
+    this.offer = undefined;
+    this.toldShown = undefined;
+  }
+
   dispose(): void {
     clearTimeout(this.shownTimer);
   }

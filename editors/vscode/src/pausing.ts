@@ -1,25 +1,43 @@
-/** Where the user wants silence. Owns the pauses, and a timer that ends the timed one. */
+/**
+ * Where the user wants silence: at once in this window, and then at the server, where other
+ * windows and editors that share it hear of it. A server that starts anew is told again.
+ */
 
 import * as vscode from "vscode";
 
-import { findSilence } from "./silence.js";
+import {
+  covers,
+  findSilence,
+  isRunning,
+  nameOf,
+  type Pause,
+  pausesFrom,
+  toArgument,
+  type ToldSilence,
+} from "./silence.js";
 
 const PAUSE_MS = 10 * 60_000;
+/** A timer may be early by a hair. */
+const AFTER_END_MS = 50;
+
+/** Runs a command of the server; does nothing where none runs. */
+export type Command = (command: string, argument: object) => void;
 
 /** Keeps the invariant that listeners hear of every change, the end of a timed pause included. */
 export class Pausing implements vscode.Disposable {
-  private untilMs: number | undefined;
-  private readonly uris = new Set<string>();
+  private pauses: readonly Pause[] = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly changed = new vscode.EventEmitter<void>();
   readonly onDidChange = this.changed.event;
+
+  constructor(private readonly command: Command) {}
 
   /** Why nothing is asked for a document now; undefined where it is asked. */
   silenceOf(document: vscode.TextDocument): string | undefined {
     const configuration = vscode.workspace.getConfiguration("fimble", document.uri);
     return findSilence(
-      { uri: document.uri.toString(), languageId: document.languageId },
-      { untilMs: this.untilMs, uris: this.uris },
+      placeOf(document),
+      this.pauses,
       {
         isEnabled: configuration.get<unknown>("completion.enabled") !== false,
         disabledLanguages: readLanguages(configuration),
@@ -28,29 +46,38 @@ export class Pausing implements vscode.Disposable {
     );
   }
 
-  /** Whether the timed pause, or this document's, can be ended by `resume`. */
+  /** Whether a pause holds here that can be ended by `resume`. */
   isPaused(document: vscode.TextDocument | undefined): boolean {
-    return this.untilMs !== undefined || (document !== undefined && this.uris.has(keyOf(document)));
+    return this.pausesOf(document).length > 0;
   }
 
   pauseForAWhile(): void {
-    this.untilMs = Date.now() + PAUSE_MS;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.endTimedPause(), PAUSE_MS);
-    this.stop();
+    this.pause({ scope: "session", name: "", untilMs: Date.now() + PAUSE_MS });
   }
 
   pauseFile(document: vscode.TextDocument): void {
-    this.uris.add(keyOf(document));
-    this.stop();
+    this.pause({ scope: "file", name: nameOf(document.uri.toString()), untilMs: undefined });
   }
 
-  /** Ends the timed pause and the document's own. A language's is a setting, and stays. */
+  /** Ends what holds here. A language that is off by a setting stays off. */
   resume(document: vscode.TextDocument | undefined): void {
-    if (document !== undefined) {
-      this.uris.delete(keyOf(document));
+    const ended = this.pausesOf(document);
+    this.take(this.pauses.filter((each) => !ended.includes(each)));
+    for (const each of ended) {
+      this.command("fimble.wake", toArgument({ ...each, untilMs: undefined }, Date.now()));
     }
-    this.endTimedPause();
+  }
+
+  /** The server says what is silent, by whoever's word. */
+  hear(silences: readonly ToldSilence[]): void {
+    this.take(pausesFrom(silences, Date.now()));
+  }
+
+  /** A server has started: it is told what is paused here. */
+  tellAll(): void {
+    for (const each of this.pauses.filter((pause) => isRunning(pause, Date.now()))) {
+      this.command("fimble.snooze", toArgument(each, Date.now()));
+    }
   }
 
   /** Off in a language, or on again; kept in the user's settings. */
@@ -66,7 +93,8 @@ export class Pausing implements vscode.Disposable {
       wanted,
       vscode.ConfigurationTarget.Global,
     );
-    this.stop();
+    this.hide();
+    this.changed.fire();
   }
 
   dispose(): void {
@@ -74,15 +102,41 @@ export class Pausing implements vscode.Disposable {
     this.changed.dispose();
   }
 
-  private endTimedPause(): void {
+  private pausesOf(document: vscode.TextDocument | undefined): Pause[] {
+    const place = document ? placeOf(document) : { uri: "", languageId: "" };
+    return this.pauses.filter((each) => isRunning(each, Date.now()) && covers(each, place));
+  }
+
+  private pause(pause: Pause): void {
+    const isOther = (each: Pause): boolean =>
+      each.scope !== pause.scope || each.name !== pause.name;
+    this.take([...this.pauses.filter(isOther), pause]);
+    this.command("fimble.snooze", toArgument(pause, Date.now()));
+  }
+
+  private take(pauses: readonly Pause[]): void {
+    this.pauses = pauses;
+    this.look();
+    const document = vscode.window.activeTextEditor?.document;
+    if (this.isPaused(document)) {
+      this.hide();
+    }
+  }
+
+  /** Tell of what is paused now, and again when the next of it ends. */
+  private look(): void {
     clearTimeout(this.timer);
-    this.untilMs = undefined;
+    this.pauses = this.pauses.filter((each) => isRunning(each, Date.now()));
+    const ends = this.pauses.flatMap(({ untilMs }) => (untilMs === undefined ? [] : [untilMs]));
+    if (ends.length > 0) {
+      const inMs = Math.min(...ends) - Date.now() + AFTER_END_MS;
+      this.timer = setTimeout(() => this.look(), inMs);
+    }
     this.changed.fire();
   }
 
-  private stop(): void {
+  private hide(): void {
     void vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
-    this.changed.fire();
   }
 }
 
@@ -91,6 +145,6 @@ function readLanguages(configuration: vscode.WorkspaceConfiguration): string[] {
   return Array.isArray(languages) ? languages.map(String) : [];
 }
 
-function keyOf(document: vscode.TextDocument): string {
-  return document.uri.toString();
+function placeOf(document: vscode.TextDocument): { uri: string; languageId: string } {
+  return { uri: document.uri.toString(), languageId: document.languageId };
 }

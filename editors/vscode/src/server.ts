@@ -22,6 +22,7 @@ import { planRestart } from "./backoff.js";
 import type { Link, TakeLog } from "./connecting.js";
 import { collectSettings, type Tree } from "./settings.js";
 import { announceMore, type MoreNote } from "./extending.js";
+import type { ToldSilence } from "./silence.js";
 import type { Phase, StatusNote } from "./status.js";
 
 /** Makes the way to a server; rejects in words for the user. */
@@ -32,8 +33,17 @@ export interface Hears {
   readonly note: (note: StatusNote) => void;
   /** The rest of a suggestion is written. */
   readonly more: (note: MoreNote<vscode.InlineCompletionItem>) => void;
+  /** Another server can be spoken to. */
+  readonly greeted: () => void;
+  /** What is silent changed at the server. */
+  readonly silences: (silences: readonly ToldSilence[]) => void;
   /** Per cent of the model that is loaded; undefined once it is, or is not to be. */
   readonly loaded: (percent: number | undefined) => void;
+}
+
+/** What is read here of the answer to `fimble/status`. */
+interface Status {
+  readonly silences?: readonly ToldSilence[];
 }
 
 /** One client and what belongs to it; a later life knows nothing of an earlier one's end. */
@@ -101,6 +111,14 @@ export class Server {
     });
   }
 
+  /** Run a command of the server. */
+  command(command: string, argument: object): void {
+    const params = { command, arguments: [argument] };
+    this.client?.sendRequest("workspace/executeCommand", params).catch((error: unknown) => {
+      this.log.warn(`${command} was not heard: ${String(error)}`);
+    });
+  }
+
   private async begin(): Promise<void> {
     const told = collectSettings(vscode.workspace.getConfiguration("fimble"));
     const life: Life = { client: undefined, child: undefined, readySinceMs: undefined, told };
@@ -133,6 +151,20 @@ export class Server {
     life.readySinceMs = Date.now();
     if (this.life === life) {
       this.hears.phase({ name: "running" });
+      this.hears.greeted();
+      void this.askSilences(life);
+    }
+  }
+
+  /** Learn what other windows paused before this one came. */
+  private async askSilences(life: Life): Promise<void> {
+    try {
+      const status = await life.client?.sendRequest<Status>("fimble/status");
+      if (this.life === life && status?.silences !== undefined) {
+        this.hears.silences(status.silences);
+      }
+    } catch (error) {
+      this.log.warn(`fimble/status was not answered: ${String(error)}`);
     }
   }
 
@@ -161,6 +193,14 @@ export class Server {
     const client = new QuietClient("fimble", "Fimble", start, options);
     client.registerFeature(announceMore);
     client.onNotification("didChangeStatus", (note: StatusNote) => this.hears.note(note));
+    client.onNotification(
+      "fimble/didChangeSilences",
+      ({ silences }: { silences: readonly ToldSilence[] }) => {
+        if (this.life === life && life.readySinceMs !== undefined) {
+          this.hears.silences(silences);
+        }
+      },
+    );
     client.onNotification("fimble/more", (note: MoreNote<InlineCompletionItem>) => {
       void this.hearMore(client, note);
     });

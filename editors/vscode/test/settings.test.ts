@@ -28,7 +28,7 @@ function configurationOf(set: Record<string, unknown>): Configuration {
 
 /** Settings in the manifest, without "fimble.". */
 function readSettingNames(): string[] {
-  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  const text = readFileSync("package.json", "utf8");
   const manifest = JSON.parse(text) as {
     contributes: { configuration: { properties: Record<string, unknown> }[] };
   };

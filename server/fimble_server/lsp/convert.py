@@ -5,7 +5,7 @@ Ranges sent are on one line and hold the cursor; their columns count in the conn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lsprotocol import types
 
@@ -83,11 +83,11 @@ def trigger_from_lsp(kind: types.InlineCompletionTriggerKind) -> Trigger:
     return Trigger.AUTOMATIC
 
 
-def wants_more(capabilities: types.ClientCapabilities) -> bool:
-    """True where the client announced `experimental: {fimble: {more: true}}`."""
+def wants(capabilities: types.ClientCapabilities, name: str) -> bool:
+    """True where the client announced `experimental: {fimble: {NAME: true}}`."""
     match capabilities.experimental:
-        case {"fimble": {"more": True}}:
-            return True
+        case {"fimble": Mapping() as announced}:
+            return announced.get(name) is True
         case _:
             return False
 

@@ -63,7 +63,7 @@ class ErrorCode(IntEnum):
 
 
 # What a client may opt in to by announcing the same; see docs/protocol.md.
-EXPERIMENTAL: dict[str, object] = {"fimble": {"more": True}}
+EXPERIMENTAL: dict[str, object] = {"fimble": {"more": True, "silences": True}}
 
 # A reply quotes neither the request nor an exception: both may hold the user's text.
 _MESSAGES: Mapping[int, str] = {

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -36,7 +36,7 @@ from fimble_server.lsp.notes import partial_acceptance_from_lsp, shown_id_from_l
 from fimble_server.lsp.open_buffers import OpenBuffers
 from fimble_server.lsp.project_folders import can_watch_files, folders_from_lsp, watching_to_lsp
 from fimble_server.lsp.project_indexing import ProjectIndexing
-from fimble_server.lsp.quiet import Quiet, find_settled_silence
+from fimble_server.lsp.quiet import Quiet, SharedSilences, find_settled_silence
 from fimble_server.lsp.safe_logging import set_level
 from fimble_server.lsp.status_answer import describe_engine
 from fimble_server.lsp.suggesting import CompleterPort, Fitting, Suggesting
@@ -71,6 +71,7 @@ class SessionHouse:
     clock: Clock
     watch: Watch | None = None
     cache: Path | None = None
+    silences: SharedSilences = field(default_factory=SharedSilences)
 
 
 class Session:
@@ -87,7 +88,7 @@ class Session:
         self._handed_out = HandedOut(self._buffers)
         self._attention = Attention()
         self._announcements = Announcements(client)
-        self.quiet = Quiet(announcements=self._announcements, clock=house.clock)
+        self.quiet = Quiet(self._announcements, client, house.clock, house.silences)
         self._stop_listening = house.host.thread.listen(self._take_engine_status)
         self._indexing_progress = IndexingProgress(client)
         self._indexing = ProjectIndexing(
@@ -121,7 +122,8 @@ class Session:
         )
         self._shows_progress = bool(window and window.work_done_progress)
         self._unit = convert.choose_unit(params.capabilities)
-        self._wants_more = convert.wants_more(params.capabilities)
+        self._wants_more = convert.wants(params.capabilities, "more")
+        self.quiet.tells_client = convert.wants(params.capabilities, "silences")
         self._indexing.change_folders(added=folders_from_lsp(params))
         self._watches_files = can_watch_files(params.capabilities)
         try:
@@ -144,6 +146,7 @@ class Session:
     def end(self) -> None:
         """The client is gone, or about to go. Twice is harmless."""
         self._stop_listening()
+        self.quiet.stop()
         self._suggesting.end()
         self._indexing.stop()
         self._house.host.thread.forget(self._memory_scope)

@@ -27,10 +27,14 @@ Scope = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilenceRequest:
-    """What to silence, and for how many minutes; None until it is lifted."""
+    """What to silence, and for how many minutes; None until it is lifted.
+
+    `is_shared` where it is meant for all clients of this process.
+    """
 
     scope: Scope
     minutes: float | None
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,17 @@ class Silences:
         if scope == _SESSION:
             return self._replaced({})
         return self._replaced({key: end for key, end in self.until_ms.items() if key != scope})
+
+    def joined(self, other: Silences) -> Silences:
+        """What either silences, for as long as one of them does."""
+        scopes = {**self.until_ms, **other.until_ms}
+        never = -math.inf
+        return self._replaced(
+            {
+                scope: max(self.until_ms.get(scope, never), other.until_ms.get(scope, never))
+                for scope in scopes
+            }
+        )
 
     def is_silent(self, scope: Scope, now_ms: float) -> bool:
         """True while a scope itself is silent."""
@@ -94,7 +109,9 @@ def _words(until_ms: float, now_ms: float) -> str:
 
 
 def silence_request_from_lsp(arguments: object) -> SilenceRequest:
-    """One argument `{scope, uri?, languageId?, minutes?}` of a command. None at all: the session.
+    """One argument `{scope, uri?, languageId?, minutes?, shared?}` of a command.
+
+    None at all: the session.
 
     Raises `JsonRpcInvalidParams` where a file has no URI, a language no id, or minutes no sense.
     """
@@ -102,7 +119,12 @@ def silence_request_from_lsp(arguments: object) -> SilenceRequest:
         case [] | ():
             return SilenceRequest(scope=_SESSION, minutes=None)
         case [Mapping() as argument]:
-            return SilenceRequest(scope=_scope_of(argument), minutes=_minutes_of(argument))
+            is_shared = argument.get("shared", False)
+            if not isinstance(is_shared, bool):
+                raise JsonRpcInvalidParams
+            return SilenceRequest(
+                scope=_scope_of(argument), minutes=_minutes_of(argument), is_shared=is_shared
+            )
         case _:
             raise JsonRpcInvalidParams
 

@@ -29,4 +29,5 @@ npm run --silent check
 rm -rf server && mkdir -p server dist
 (cd ../.. && "$python" -m hatchling build -t sdist -d editors/vscode/server > /dev/null)
 npm run --silent package
+export FIMBLE_MUST_RUN=1
 [ "${1:-}" = package ] || node --test --test-concurrency=1 --test-reporter=spec "$tests"/*.test.mjs

@@ -2,6 +2,7 @@
 // eye does; the editor's inner state is never asked.
 
 import fs from "node:fs";
+import path from "node:path";
 
 import { until } from "./until.mjs";
 
@@ -10,6 +11,7 @@ export class EditorWindow {
   constructor(page, file) {
     this.page = page;
     this.file = file;
+    this.nFiles = 1;
     this.editor = page.locator(".editor-instance .monaco-editor").first();
   }
 
@@ -81,6 +83,34 @@ export class EditorWindow {
   /** Wait until the file is unsaved: what was pressed has reached the text. */
   async untilTextChanges() {
     await this.page.locator(".tab.active.dirty").waitFor();
+  }
+
+  /** Close all pages, and open a new file in this window's folder: sooner done than a window. */
+  async openFile({ name, text }) {
+    await this.closeAll();
+    this.nFiles += 1;
+    const [, stem, ending] = /^(.*)(\..*)$/.exec(name);
+    this.file = path.join(path.dirname(this.file), `${stem}_${this.nFiles}${ending}`);
+    fs.writeFileSync(this.file, text);
+    await this.page.keyboard.press("Control+p");
+    await this.page.locator(".quick-input-widget input").first().fill(this.file);
+    await this.choose(path.basename(this.file));
+    await this.page.locator(".tab.active", { hasText: path.basename(this.file) }).waitFor();
+    await this.focusEnd();
+  }
+
+  /** Save and close every page. */
+  async closeAll() {
+    await this.press("Escape");
+    await this.press("Control+k");
+    await this.press("s");
+    await until(
+      "all to be saved",
+      async () => (await this.page.locator(".tab.dirty").count()) === 0,
+    );
+    await this.press("Control+k");
+    await this.press("Control+w");
+    await until("all to be closed", async () => (await this.page.locator(".tab").count()) === 0);
   }
 
   async openMenu() {

@@ -23,23 +23,26 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
 
   after(() => editor?.close());
 
-  afterEach(async (test) => {
-    await window?.keepPicture(test.name);
-    await window?.close();
-    window = undefined;
-  });
+  afterEach((test) => window?.keepPicture(test.name));
 
-  async function open({
-    name = "shop.py",
-    text = PYTHON_TEXT,
-    settings = {},
-    state = "ready",
-  } = {}) {
-    editor.writeSettings({ ...SHOW_ALL, ...settings });
-    window = await editor.openWindow({ name, text });
-    await window.untilStatus(state);
+  /** A new file over the real server. One window serves all tests that need no other. */
+  async function open({ name = "shop.py", text = PYTHON_TEXT } = {}) {
+    if (window === undefined) {
+      editor.writeSettings(SHOW_ALL);
+      window = await editor.openWindow({ name, text });
+    } else {
+      await window.openFile({ name, text });
+    }
+    await window.untilStatus("ready");
     await window.focusEnd();
-    return window;
+  }
+
+  async function openWindow(settings, state = "ready") {
+    editor.writeSettings({ ...SHOW_ALL, ...settings });
+    const opened = await editor.openWindow({ name: "shop.py", text: PYTHON_TEXT });
+    await opened.untilStatus(state);
+    await opened.focusEnd();
+    return opened;
   }
 
   const nRequests = () => editor.serverLog().split("request=").length;
@@ -110,6 +113,25 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     await window.untilGhostText();
   });
 
+  it("leaves the suggest list to those whose list it is", async () => {
+    await open();
+    editor.writeSettings({
+      ...SHOW_ALL,
+      "editor.quickSuggestions": "on",
+      "editor.wordBasedSuggestions": "currentDocument",
+    });
+    await window.type("    total_p");
+    const rows = window.page.locator(".suggest-widget.visible .monaco-list-row");
+    await rows.first().waitFor();
+    for (const label of await rows.allInnerTexts()) {
+      assert.match(label.trim(), /^\w+$/); // A word of the text, and no suggestion of ours.
+    }
+    await window.press("Tab");
+    await rows.first().waitFor({ state: "hidden" });
+    assert.ok((await window.save()).endsWith("    total_price"));
+    editor.writeSettings(SHOW_ALL);
+  });
+
   it("brings a killed server back", async () => {
     await open();
     const killed = lastServer();
@@ -122,7 +144,8 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
   });
 
   it("says once what is wrong with a setting, and goes on", async () => {
-    await open({ settings: { "fimble.completion.eagerness": 7 }, state: "warning" });
+    await window?.close();
+    window = await openWindow({ "fimble.completion.eagerness": 7 }, "warning");
     const messages = await until("a message", async () => {
       const found = await window.messages();
       return found.length > 0 && found;
@@ -140,9 +163,11 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
     await open();
     await window.type(PYTHON_TYPED);
     await window.untilGhostText();
-    await window.run("Fimble: Why This Suggestion");
+    await window.openMenu();
+    await window.choose("Why this suggestion");
     await until("the explanation", async () => (await window.pageText()).includes("How it was"));
-    await window.run("Fimble: Check");
+    await window.openMenu();
+    await window.choose("Check");
     await until(
       "the report",
       async () => (await window.pageText()).includes("All is well"),
@@ -155,9 +180,11 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
       "fimble.editor.server_mode": "shared",
       "fimble.editor.shared_address": `unix:${editor.root}/shared.sock`,
     };
+    await window?.close();
     const nServers = editor.serverIds().length;
-    const first = await open({ settings });
-    const second = await open({ settings });
+    const first = await openWindow(settings);
+    const second = await openWindow(settings);
+    window = second;
     assert.equal(editor.serverIds().length, nServers + 1);
     const shared = lastServer();
     for (const each of [first, second]) {
@@ -166,10 +193,19 @@ describe("in the real editor", { skip: lack ?? false, timeout: 600_000 }, () => 
       await each.type(PYTHON_TYPED);
       await each.untilGhostText();
     }
+    await second.openMenu();
+    await second.choose("Pause for 10 minutes");
+    await first.page.bringToFront();
+    await first.untilStatus("paused");
+    await first.openMenu();
+    await first.choose("Resume");
+    await second.page.bringToFront();
+    await second.untilStatus("ready");
     await first.close();
     await until("the first window's server to end", () => !isAlive(shared));
     await until("another server", () => lastServer() !== shared);
     await second.untilStatus("ready");
+    await second.focusEnd();
     await second.type("e");
     await second.untilGhostText();
   });

@@ -42,14 +42,26 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
   /** What the server was told last of a setting under `completion`. */
   const told = (name) => editor.heard(TOLD).at(-1)?.settings.fimble.completion[name];
 
+  /** The arguments of a command that the server was told. */
+  const commands = (name) =>
+    editor
+      .heard("workspace/executeCommand")
+      .filter(({ command }) => command === name)
+      .map((params) => params.arguments[0]);
+
   it("pauses one file, and asks nothing there until it is resumed", async () => {
     await choose("Pause in this file");
     await window.untilStatus("paused");
+    await until("the server to hear of it", () => commands("fimble.snooze").length === 1);
+    const [{ uri, ...pause }] = commands("fimble.snooze");
+    assert.deepEqual(pause, { scope: "file", shared: true });
+    assert.ok(uri.endsWith("/page.py"), uri);
     await window.focusEnd();
     await window.type("val");
     assert.equal(editor.heard(ASKED).length, 0);
     await choose("Resume");
     await window.untilStatus("ready");
+    await until("the server to hear of it", () => commands("fimble.wake").length === 1);
     await window.focusEnd();
     await window.type("ue");
     assert.equal(await window.untilGhostText(), WHOLE.slice("value".length));
@@ -81,10 +93,18 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
     await until("the setting", () => editor.readSettings()["fimble.model.name"] === "fimble-nano");
   });
 
-  it("starts the server again", async () => {
+  it("starts the server again, which is told what is paused", async () => {
+    await choose("Pause for 10 minutes");
+    await window.untilStatus("paused");
+    const nTold = () => commands("fimble.snooze").filter(({ scope }) => scope === "session").length;
+    await until("the server to hear of it", () => nTold() === 1);
     const nStarts = editor.heard("initialize").length;
     await choose("Restart the server");
     await until("another server", () => editor.heard("initialize").length > nStarts);
+    await until("it to hear of the pause", () => nTold() === 2);
+    const { minutes } = commands("fimble.snooze").at(-1);
+    assert.ok(minutes > 1 && minutes <= 10, String(minutes));
+    await choose("Resume");
     await window.untilStatus("ready");
   });
 

@@ -61,7 +61,10 @@ export function findPackages() {
   return spawnSync(PYTHON, words, { encoding: "utf8" }).stdout.trim();
 }
 
-/** What is lacking for these tests, and how to get it; undefined where all is there. */
+/**
+ * What is lacking for these tests, and how to get it; undefined where all is there. Where the
+ * environment says that they must run, a lack is an error.
+ */
 export function findLack() {
   const needed = {
     [path.join(TOOLS, ".complete")]: "no VS Code: tests/e2e/vscode/install.sh installs one",
@@ -69,7 +72,11 @@ export function findLack() {
     [PYTHON]: "no environment with Fimble: make test makes one",
     [VSIX]: "no packaged extension: npm run package in editors/vscode makes one",
   };
-  return Object.entries(needed).find(([file]) => !fs.existsSync(file))?.[1];
+  const lack = Object.entries(needed).find(([file]) => !fs.existsSync(file))?.[1];
+  if (lack !== undefined && process.env.FIMBLE_MUST_RUN === "1") {
+    throw new Error(lack);
+  }
+  return lack;
 }
 
 /** One VS Code server and one browser; any number of windows. `variables` join its environment. */
@@ -165,7 +172,8 @@ export class RealEditor {
     this.nWindows = 0;
     this.idsFile = path.join(this.root, "server-ids");
     this.logFile = path.join(this.root, "server.log");
-    this.heardFile = path.join(this.root, "heard.jsonl");
+    this.nScripts = 0;
+    this.heardFile = "";
     this.program = this.#writeProgram();
   }
 
@@ -185,16 +193,25 @@ export class RealEditor {
     ]);
   }
 
-  /** A program whose server answers by a script; what it hears, `heard` reads. */
+  /**
+   * A program whose server answers by a script. What it hears, `heard` reads; what the one before
+   * it hears from now on, nobody does.
+   */
   writeScriptedProgram(script) {
-    const file = path.join(this.root, "script.json");
+    this.nScripts += 1;
+    const file = path.join(this.root, `script-${this.nScripts}.json`);
     fs.writeFileSync(file, JSON.stringify(script));
-    fs.rmSync(this.heardFile, { force: true });
-    return this.#writeScript("scripted", [
+    this.heardFile = path.join(this.root, `heard-${this.nScripts}.jsonl`);
+    return this.#writeScript(`scripted-${this.nScripts}`, [
       `[ "$1" = serve ] || exec '${PYTHON}' -P -m fimble_server "$@"`,
       `export SCRIPTED_SERVER_SCRIPT='${file}' SCRIPTED_SERVER_LOG='${this.heardFile}'`,
       `exec '${PYTHON}' -P '${PROJECT}tests/fimble_testing/scripted_server.py'`,
     ]);
+  }
+
+  /** Wait until the newest scripted server serves. */
+  untilScriptServes() {
+    return until("the scripted server", () => this.heard("initialized").length > 0, 60_000);
   }
 
   /** Parameters of the messages of a method that the scripted server heard. */

@@ -23,16 +23,18 @@ describe("over a scripted server", { skip: lack ?? false, timeout: 600_000 }, ()
 
   after(() => editor?.close());
 
-  afterEach(async (test) => {
-    await window?.keepPicture(test.name);
-    await window?.close();
-    window = undefined;
-  });
+  afterEach((test) => window?.keepPicture(test.name));
 
+  /** A new file, and a new server that answers by the script. One window serves all tests. */
   async function open(script, text) {
     const program = editor.writeScriptedProgram(script);
     editor.writeSettings({ "fimble.editor.command": [program] });
-    window = await editor.openWindow({ name: "page.py", text });
+    if (window === undefined) {
+      window = await editor.openWindow({ name: "page.py", text });
+    } else {
+      await window.openFile({ name: "page.py", text });
+    }
+    await editor.untilScriptServes();
     await window.untilStatus("ready");
     await window.focusEnd();
   }
@@ -134,6 +136,7 @@ describe("over a scripted server", { skip: lack ?? false, timeout: 600_000 }, ()
   });
 
   it("offers to install the server where there is none", async () => {
+    await window?.close();
     editor.writeSettings({ "fimble.editor.command": [] });
     window = await editor.openWindow({ name: "page.py", text: "" });
     await window.untilStatus("error");
@@ -148,6 +151,7 @@ describe("over a scripted server", { skip: lack ?? false, timeout: 600_000 }, ()
   it("says in one message what is wrong with a program that does not serve", async () => {
     const program = `${editor.folder("bin", "broken")}/fimble`;
     fs.writeFileSync(program, "#!/bin/sh\necho no such module >&2\nexit 3\n", { mode: 0o755 });
+    await window?.close();
     editor.writeSettings({ "fimble.editor.command": [program] });
     window = await editor.openWindow({ name: "page.py", text: "" });
     await window.untilStatus("error", 90_000);

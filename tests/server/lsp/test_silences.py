@@ -77,6 +77,42 @@ async def test_a_toggle_goes_both_ways(client: RawClient) -> None:
     assert await _speaking(client) == set(FILES)
 
 
+async def test_what_is_shared_is_silent_for_every_client() -> None:
+    """All clients of a process are silent then, hear of it, and each may lift it."""
+    completer = ScriptedCompleter()
+    completer.script = lambda snapshot: build_answer(snapshot, "x")
+    announced = {"experimental": {"fimble": {"silences": True}}}
+    changed = "fimble/didChangeSilences"
+    async with (
+        open_house(lambda _: completer) as house,
+        connected(house) as one,
+        connected(house) as other,
+    ):
+        for client in (one, other):
+            await client.initialize(capabilities=announced)
+            for uri, language_id in FILES.items():
+                client.open(uri, "a = \n", language_id=language_id)
+        await _command(one, "fimble.snooze", {"scope": "language", "languageId": "go"})
+        assert await _speaking(other) == set(FILES)
+        shared = {"scope": "session", "minutes": 10, "shared": True}
+        await _command(one, "fimble.snooze", shared)
+        assert await _speaking(other) == set()
+        heard = await other.notification(changed)
+        assert [each["scope"] for each in heard["silences"]] == ["session"]
+        await _command(other, "fimble.wake")
+        assert await _speaking(one) == set(FILES) - {"file:///a/d.go"}
+
+
+def test_two_tables_are_silent_as_long_as_one_of_them() -> None:
+    """The later end counts, whichever table it stands in."""
+    brief, long = (
+        Silences().with_silence(silence_request_from_lsp([{"minutes": n}]), now_ms=0.0)
+        for n in (1, 2)
+    )
+    for joined in (brief.joined(long), long.joined(brief)):
+        assert joined == long
+
+
 def test_the_status_says_that_all_is_silent() -> None:
     """A silent session shows as inactive, with how long it is to last."""
     request = silence_request_from_lsp([{"minutes": 5}])
@@ -110,6 +146,7 @@ def test_a_snooze_ends_by_itself() -> None:
         {"minutes": True},
         {"minutes": "5"},
         {"minutes": 1e9},
+        {"shared": 1},
         "file",
     ],
 )
