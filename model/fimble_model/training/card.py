@@ -47,9 +47,19 @@ class CardFacts:
 
 
 def load_progress(path: Path) -> list[Progress]:
-    """The reports that training left. Where a run was resumed the later report counts."""
-    rows = [Progress(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    """The reports that training left. Where a run was resumed the later report counts.
+
+    Lines that a killed run or a full disk has cut short are passed over.
+    """
+    rows = [row for line in path.read_text("utf-8").splitlines() if (row := _try_progress(line))]
     return [by_step[1] for by_step in sorted({row.n_steps: row for row in rows}.items())]
+
+
+def _try_progress(line: str) -> Progress | None:
+    try:
+        return Progress(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
 
 
 def draw_curve(progress: Sequence[Progress], folder: Path) -> None:

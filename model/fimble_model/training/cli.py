@@ -19,7 +19,13 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
 from fimble_model.training.bars import console, reporter, stage_bar
-from fimble_model.training.displays import draw_plan, show_dry_run, show_plan, show_scores
+from fimble_model.training.displays import (
+    draw_plan,
+    show_chars_per_token,
+    show_dry_run,
+    show_plan,
+    show_scores,
+)
 from fimble_model.training.documents import load_packed
 from fimble_model.training.dry_run import measure_steps
 from fimble_model.training.forms import FORMS, path_beside, write_form
@@ -39,6 +45,7 @@ from fimble_model.training.options import (
     PackageCharsOption,
     RateScaleOption,
     RecipeOption,
+    RowsOption,
     SeedOption,
     SourcesOption,
     ThreadsOption,
@@ -51,6 +58,7 @@ from fimble_model.training.recipes import find_recipe
 from fimble_model.training.samples import Layout, SampleMaker
 from fimble_model.training.sources import SHIPPED_SOURCES, load_sources
 from fimble_model.training.stages import Workshop
+from fimble_model.training.tokenizer import load_tokenizer
 from fimble_model.training.tuning import tune
 
 __all__ = ["main"]
@@ -129,14 +137,23 @@ def tokenizer(
     work: WorkOption = _DEFAULT_WORK,
     model: RecipeOption = _DEFAULT_RECIPE,
     start_from: FromOption = None,
+    size: Annotated[
+        int | None, typer.Option("--size", min=300, help="Tokens; the recipe's number if absent.")
+    ] = None,
+    compare: CompareOption = None,
 ) -> None:
-    """Learn the vocabulary, or keep that of a model."""
+    """Learn the vocabulary, or keep that of a model; show what its tokens say, by language."""
     workshop = _workshop(work, model)
     if start_from is not None:
         made = workshop.take_tokenizer(start_from)
     else:
-        made = workshop.make_tokenizer(show_progress=console.is_terminal)
+        made = workshop.make_tokenizer(show_progress=console.is_terminal, size=size)
     console.print(f"{made.get_vocab_size():,} tokens")
+    measured = {"made": workshop.chars_per_token(made)}
+    if compare is not None:
+        other = load_tokenizer(compare / "tokenizer.json")
+        measured[compare.name] = workshop.chars_per_token(other)
+    show_chars_per_token(measured, console)
 
 
 @app.command()
@@ -177,6 +194,7 @@ def train(
     rate_scale: RateScaleOption = 1.0,
     device: DeviceOption = "cpu",
     workers: WorkersOption = 0,
+    rows: RowsOption = None,
     dry_run: DryRunOption = 0,
 ) -> None:
     """Train; interrupt it and run it again to go on.
@@ -195,6 +213,7 @@ def train(
         rate_scale=rate_scale,
         device=device,
         n_workers=workers,
+        n_rows=rows,
     )
     if dry_run:
         show_dry_run(measure_steps(trainer, SystemClock(), n_steps=dry_run), console)

@@ -20,6 +20,14 @@ from fimble_model.training.scoring import LanguageScore
 __all__ = ["draw_plan", "show_dry_run", "show_plan", "show_scores"]
 
 
+def show_chars_per_token(measured: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    """A row a language, a column a vocabulary."""
+    table = Table("characters a token", *measured)
+    for language in next(iter(measured.values()), {}):
+        table.add_row(language, *(f"{each[language]:.2f}" for each in measured.values()))
+    console.print(table)
+
+
 def show_scores(scores: Mapping[str, Mapping[str, LanguageScore]], console: Console) -> None:
     """Bits per character: a row for each language, a column for each model."""
     table = Table("language", "characters", *scores, title="bits per character, held-out packages")

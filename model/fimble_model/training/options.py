@@ -24,6 +24,7 @@ __all__ = [
     "PackageCharsOption",
     "RateScaleOption",
     "RecipeOption",
+    "RowsOption",
     "SeedOption",
     "SourcesOption",
     "ThreadsOption",
@@ -72,6 +73,10 @@ FromOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, or cuda: one GPU, in bfloat16.")]
 WorkersOption = Annotated[
     int, typer.Option("--workers", min=0, help="Processes that make rows ahead; 0 for none.")
+]
+RowsOption = Annotated[
+    int | None,
+    typer.Option("--rows", min=1, help="Rows of a step, where memory or time has less room."),
 ]
 DryRunOption = Annotated[
     int, typer.Option("--dry-run", min=0, help="Only measure so many steps; nothing is written.")

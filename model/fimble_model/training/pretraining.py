@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from io import RawIOBase
 from pathlib import Path
 
 import torch
@@ -204,7 +205,7 @@ def train(
         trainer.restore(state)
     losses: list[float] = []
     written_at_s = trainer.elapsed_s
-    with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+    with (folder / "progress.jsonl").open("ab", buffering=0) as file:
         # All time counts, that of checkpoints and of a stopped process too: the run ends on time.
         seen_ms = clock.now_ms()
         while trainer.share < 1.0:
@@ -216,13 +217,25 @@ def train(
             if len(losses) == _STEPS_PER_REPORT or trainer.share >= 1.0:
                 progress = _progress(trainer, losses, norm)
                 losses.clear()
-                file.write(json.dumps(asdict(progress)) + "\n")
-                file.flush()
+                _note(progress, file)
                 on_progress(progress)
             if trainer.elapsed_s - written_at_s >= checkpoint_every_s:
                 write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
                 written_at_s = trainer.elapsed_s
     write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
+
+
+def _note(progress: Progress, file: RawIOBase) -> None:
+    """Add a line to the run's reports. A full disk is a `TrainingError`."""
+    try:
+        # Unbuffered: closing would try to write the rest again.
+        file.write((json.dumps(asdict(progress)) + "\n").encode())
+    except OSError as error:
+        raise TrainingError(
+            expected="room to write the run's progress",
+            found=error.strerror or type(error).__name__,
+            to_do="Make room, and run the same command again: it goes on from its checkpoint.",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,17 +142,24 @@ class Workshop:
         tokenizer.save(str(self.model_folder / "tokenizer.json"))
         return tokenizer
 
-    def make_tokenizer(self, *, show_progress: bool) -> Tokenizer:
-        """Learn the vocabulary from a sample of the training documents."""
+    def make_tokenizer(self, *, show_progress: bool, size: int | None = None) -> Tokenizer:
+        """Learn a vocabulary, of the recipe's size, from a sample of the training documents."""
         texts = _sample_texts(self.train_texts(), _TOKENIZER_CHARS)
         tokenizer = train_tokenizer(
             texts,
-            vocabulary_size=self.recipe.network.vocabulary_size,
+            vocabulary_size=size or self.recipe.network.vocabulary_size,
             show_progress=show_progress,
         )
         self.model_folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save(str(self.model_folder / "tokenizer.json"))
         return tokenizer
+
+    def chars_per_token(self, tokenizer: Tokenizer) -> dict[str, float]:
+        """What a token of a vocabulary says on held-out text, by language."""
+        texts: dict[str, list[str]] = {}
+        for document in self.held_out_documents():
+            texts.setdefault(document.language, []).append(document.text)
+        return {name: _chars_per_token(texts[name], tokenizer) for name in sorted(texts)}
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that was made."""
@@ -191,6 +198,7 @@ class Workshop:
         rate_scale: float = 1.0,
         device: str = "cpu",
         n_workers: int = 0,
+        n_rows: int | None = None,
     ) -> Trainer:
         """A trainer at the start of its run, from nothing or from a model that exists."""
         _require_device(device)
@@ -199,7 +207,7 @@ class Workshop:
             network=self.recipe.network,
             optimiser=OptimiserSettings().scaled(rate_scale),
             time_s=time_s,
-            n_rows=self.recipe.n_rows,
+            n_rows=n_rows or self.recipe.n_rows,
             row_tokens=self.recipe.row_tokens,
             seed=seed,
             started_from=None if start_from is None else start_from.name,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fimble_model.errors import CheckpointError
 from fimble_model.network.config import NetworkConfig
+from fimble_model.training.card import load_progress
 from fimble_model.training.checkpoint import (
     load_checkpoint,
     load_latest_checkpoint,
@@ -218,6 +219,40 @@ def test_a_dry_run_measures_and_reaches_as_far_as_the_time(
     assert dry_run.tokens_per_s == 4 * 128
     assert dry_run.planned_tokens == 24 * 4 * 128
     assert dry_run.n_parameters == tiny_config.n_parameters
+
+
+def test_a_killed_run_leaves_half_a_file_and_half_a_line_and_goes_on(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    straight = _trainer(texts, tokenizer, tiny_config)
+    _train(straight, tmp_path / "straight")
+    cut = tmp_path / "cut"
+    with pytest.raises(_Interrupted):
+        _train(_trainer(texts, tokenizer, tiny_config), cut, stop_after=20)
+    (cut / "checkpoints/step-00000021.pt.part").write_bytes(b"PK half")
+    with (cut / "progress.jsonl").open("a") as file:
+        file.write('{"n_steps": 21, "n_tok')
+    resumed = _trainer(texts, tokenizer, tiny_config)
+    _train(resumed, cut)
+    for name, weight in _weights(straight).items():
+        assert torch.equal(_weights(resumed)[name], weight), name
+    whole = load_progress(tmp_path / "straight/progress.jsonl")
+    # The half line and what was written behind it are one line that says nothing.
+    assert [row.n_steps for row in load_progress(cut / "progress.jsonl")] == [20]
+    assert [row.n_steps for row in whole] == [20, 24]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_under_the_reports_is_a_clear_error_and_nothing_is_lost(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "progress.jsonl").symlink_to("/dev/full")
+    with pytest.raises(TrainingError, match="No space left"):
+        _train(_trainer(texts, tokenizer, tiny_config), tmp_path)
+    (tmp_path / "progress.jsonl").unlink()
+    resumed = _trainer(texts, tokenizer, tiny_config)
+    _train(resumed, tmp_path)
+    assert resumed.n_steps == 24
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_it_whole(
