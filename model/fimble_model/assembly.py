@@ -13,8 +13,10 @@ import torch
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.engine import NativeEngine
-from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES, KvCache, KvLayout, KvRows
+from fimble_model.engine.kv_cache import KvCache, KvLayout, KvRows, choose_cache_bytes
 from fimble_model.engine.memories import Memories, pays_for
+from fimble_model.engine.memory import DEFAULT_MEMORY_BYTES
+from fimble_model.engine.memory_cap import MemoryShares, share_out_memory
 from fimble_model.engine.pieces import PassRunner
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.ragged_pass import RaggedRunner
@@ -23,6 +25,7 @@ from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
 from fimble_model.network.cost import cost_of
 from fimble_model.network.device import Placement
+from fimble_model.network.held_weights import held_weight_bytes
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from fimble_model.gpu.parts import GpuParts
 
 __all__ = [
-    "DEFAULT_CACHE_BYTES",
     "GpuWishes",
     "assemble_engine",
     "build_memories",
@@ -60,7 +62,8 @@ def assemble_engine(
     placement: Placement,
     tokenizer: Tokenizer,
     fim_format: FimFormat,
-    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    cache_bytes: int | None = None,
+    cap_bytes: int | None = None,
     limits: PassLimits | None = None,
     clock: Clock | None = None,
     has_memory: bool | None = None,
@@ -71,6 +74,7 @@ def assemble_engine(
 ) -> NativeEngine:
     """An engine with nothing cached. Raises `CheckpointError` where the parts do not fit.
 
+    `cap_bytes` bounds weights, cache and project memory (`DeviceError` where that cannot be).
     With `has_memory` None, a small network gets a project memory and a large one does not.
     Without `speculates` every token takes a pass; it is there to measure against. On a CUDA
     device `cache_bytes` counts only where the fused path does not serve the network. `gpu_parts`
@@ -78,8 +82,7 @@ def assemble_engine(
     """
     config = transformer.config
     refuse_larger(tokenizer, config.vocabulary_size)
-    if has_memory is None:
-        has_memory = pays_for(config.n_parameters)
+    has_memory = pays_for(config.n_parameters) if has_memory is None else has_memory
     clock = clock or SystemClock()
     is_on_cpu = placement.torch_device.type == "cpu"
     limits = limits or choose_limits(n_parameters=config.n_parameters, is_on_cpu=is_on_cpu)
@@ -87,7 +90,8 @@ def assemble_engine(
     if gpu_parts is None and not is_on_cpu:
         wishes = gpu_wishes or GpuWishes()
         gpu_parts = _try_build_gpu_parts(transformer, layout, clock, limits.max_rows, wishes)
-    cache, runner = gpu_parts or _build_parts(transformer, layout, cache_bytes)
+    shares = _share_out(cap_bytes, cache_bytes, transformer, layout, has_memory=has_memory)
+    cache, runner = gpu_parts or _build_parts(transformer, layout, shares.cache_bytes)
     kernels = "fused" if gpu_parts is not None else _kernels_name(transformer)
     model = _describe(name, transformer, placement, fim_format, cache.max_row_tokens, kernels)
     return NativeEngine(
@@ -98,7 +102,7 @@ def assemble_engine(
         cache=cache,
         limits=limits,
         clock=clock,
-        memories=build_memories(tokenizer) if has_memory else None,
+        memories=build_memories(tokenizer, shares.index_bytes) if has_memory else None,
         speculation=(speculation or build_speculation(tokenizer)) if speculates else None,
     )
 
@@ -186,6 +190,25 @@ def build_speculation(tokenizer: Tokenizer) -> SpeculationPort:
     return Speculation(tokenizer.control_ids.values())
 
 
-def build_memories(tokenizer: Tokenizer) -> Memories:
-    """A project memory in this vocabulary."""
-    return Memories(lambda text: tokenizer.encode_words_inside(text).token_ids)
+def _share_out(
+    cap_bytes: int | None,
+    cache_bytes: int | None,
+    transformer: Transformer,
+    layout: KvLayout,
+    *,
+    has_memory: bool,
+) -> MemoryShares:
+    return share_out_memory(
+        cap_bytes,
+        MemoryShares(
+            choose_cache_bytes(layout) if cache_bytes is None else cache_bytes,
+            DEFAULT_MEMORY_BYTES if has_memory else 0,
+        ),
+        weight_bytes=held_weight_bytes(transformer),
+        page_bytes=layout.bytes_per_page,
+    )
+
+
+def build_memories(tokenizer: Tokenizer, budget_bytes: int = DEFAULT_MEMORY_BYTES) -> Memories:
+    """A project memory in this vocabulary, within a budget."""
+    return Memories(lambda text: tokenizer.encode_words_inside(text).token_ids, budget_bytes)

@@ -58,6 +58,7 @@ def load(
     dtype: str = "auto",
     n_threads: int | None = None,
     cache_bytes: int | None = None,
+    cap_bytes: int | None = None,
     speculates: bool = True,
     clock: Clock | None = None,
     stated: Stated | None = None,
@@ -66,30 +67,29 @@ def load(
     """An engine over a shipped model, a folder or a hub's model, warm for the first key.
 
     A network of a kind that is not ours runs through transformers, more slowly. `cache_bytes`
-    bounds the keys and values that it keeps; None takes the engine's default.
-    Without `speculates` each token takes a pass of its own: for measuring.
-    `stated` is what the user says of the model.
+    bounds the keys and values that it keeps; None leaves it to the network's size. `cap_bytes`
+    bounds these, the weights and the project's index together; None bounds nothing. Without
+    `speculates` each token takes a pass: for measuring. `stated` is what the user says of it.
     Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
     `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks,
     `HubError` where a hub's model is not here and cannot be fetched.
     """
     report, stated = on_progress or (lambda progress: None), stated or Stated()
     found = find_model(name_or_dir, _reporter_of_pulls(report))
-    folder = found.folder
     report(LoadProgress(message="reading the tokenizer", done=0.0))
-    values = _read_config(folder)
+    values = _read_config(found.folder)
     tokenizer, fim_format = _load_text(found, values, stated)
     runs_code = None if _is_native(values) else _may_run_code(values, str(name_or_dir), stated)
     report(LoadProgress(message="starting torch", done=0.1))
     from fimble_model.network.device import choose_placement
 
-    placement = choose_placement(device=device, dtype=dtype, n_threads=n_threads)
     parts = _Parts(
         found=found,
-        placement=placement,
+        placement=choose_placement(device=device, dtype=dtype, n_threads=n_threads),
         tokenizer=tokenizer,
         fim_format=fim_format,
         cache_bytes=cache_bytes,
+        cap_bytes=cap_bytes,
         speculates=speculates,
         clock=clock,
     )
@@ -112,12 +112,13 @@ class _Parts:
     tokenizer: Tokenizer
     fim_format: FimFormat
     cache_bytes: int | None
+    cap_bytes: int | None
     speculates: bool
     clock: Clock | None
 
 
 def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engine:
-    from fimble_model.assembly import DEFAULT_CACHE_BYTES, assemble_engine
+    from fimble_model.assembly import assemble_engine
     from fimble_model.network.weights import load_network
 
     transformer = load_network(parts.found.folder, parts.placement, _reporter_of_weights(report))
@@ -127,7 +128,8 @@ def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engi
         placement=parts.placement,
         tokenizer=parts.tokenizer,
         fim_format=parts.fim_format,
-        cache_bytes=DEFAULT_CACHE_BYTES if parts.cache_bytes is None else parts.cache_bytes,
+        cache_bytes=parts.cache_bytes,
+        cap_bytes=parts.cap_bytes,
         speculates=parts.speculates,
         clock=parts.clock,
     )
@@ -140,20 +142,29 @@ def _build_through_transformers(
     runs_code: bool,
     wants_dtype: str,
 ) -> Engine:
-    from fimble_model.assembly import DEFAULT_CACHE_BYTES
     from fimble_model.backends.transformers_assembly import assemble_transformers_engine
     from fimble_model.backends.transformers_loading import choose_dtype, load_causal_lm
+    from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
+    from fimble_model.engine.memory_cap import MemoryShares, share_out_memory
+    from fimble_model.network.held_weights import held_weight_bytes
 
     report(LoadProgress(message="reading the weights through transformers", done=0.2))
     placement = choose_dtype(parts.placement, wants_dtype)
     network = load_causal_lm(parts.found.folder, placement, runs_code=runs_code)
+    # Most of these are too large for a project's index; what it takes is not counted here.
+    shares = share_out_memory(
+        parts.cap_bytes,
+        MemoryShares(parts.cache_bytes or DEFAULT_CACHE_BYTES, 0),
+        weight_bytes=held_weight_bytes(network),
+        page_bytes=1,
+    )
     return assemble_transformers_engine(
         name=parts.found.name,
         network=network,
         placement=placement,
         tokenizer=parts.tokenizer,
         fim_format=parts.fim_format,
-        cache_bytes=DEFAULT_CACHE_BYTES if parts.cache_bytes is None else parts.cache_bytes,
+        cache_bytes=shares.cache_bytes,
         speculates=parts.speculates,
         clock=parts.clock,
     )

@@ -25,7 +25,8 @@ def build_engine(
         device=settings.device,
         dtype=settings.dtype,
         n_threads=settings.n_threads,
-        cache_bytes=settings.cache_mib * 2**20,
+        cache_bytes=_to_bytes(settings.cache_mib),
+        cap_bytes=_to_bytes(settings.memory_mib),
         stated=Stated(
             fim_family=settings.fim_family,
             fim_order=settings.fim_order,
@@ -33,3 +34,7 @@ def build_engine(
         ),
         on_progress=on_progress,
     )
+
+
+def _to_bytes(n_mib: int | None) -> int | None:
+    return None if n_mib is None else n_mib * 2**20

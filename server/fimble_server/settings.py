@@ -128,12 +128,22 @@ class ModelSettings:
         None,
         Dial(doc="CPU threads of the model; left out, Fimble chooses.", least=1, most=256),
     )
-    cache_mib: int = _dial(
-        256,
+    cache_mib: int | None = _dial(
+        None,
         Dial(
-            doc="Most MiB kept of texts that were read, so that they need not be read again.",
+            doc="Most MiB kept of texts that were read, so that they need not be read again; left "
+            "out, room for some 16 files, from 32 to 256 MiB by the model's size.",
             least=16,
             most=65_536,
+        ),
+    )
+    memory_mib: int | None = _dial(
+        None,
+        Dial(
+            doc="Most MiB of weights, texts that were read and the project's index together; left "
+            "out, no cap. Python and torch take some 200 MiB besides.",
+            least=16,
+            most=1_048_576,
         ),
     )
     unload_after_idle_s: float = _dial(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
-from fimble_model.engine.kv_cache import KvCache, KvLayout, KvPool
+from fimble_model.engine.kv_cache import KvCache, KvLayout, KvPool, choose_cache_bytes
 from fimble_model.engine.paging import PAGE_SLOTS
 from fimble_model.engine.protocol import TokenId
 
@@ -68,3 +70,14 @@ def test_a_copied_page_holds_the_same_in_every_layer() -> None:
     assert second.pages != first.pages
     assert (cache.pool.keys_LPKDS[:, second.pages[0]] == 1.5).all()
     assert (cache.pool.values_LPKSD[:, second.pages[0]] == 2.5).all()
+
+
+def test_the_default_holds_sixteen_files_prompts_and_never_more_than_256_mib() -> None:
+    sixteen_prompts = 16 * LAYOUT.max_tokens
+    for n_layers in (1, 8, 64, 512):
+        layout = dataclasses.replace(LAYOUT, n_layers=n_layers)
+        n_bytes = choose_cache_bytes(layout)
+        assert 32 * 2**20 <= n_bytes <= 256 * 2**20
+        assert n_bytes == 256 * 2**20 or n_bytes >= sixteen_prompts * layout.bytes_per_token
+    on_gpu = dataclasses.replace(LAYOUT, device=torch.device("cuda"))
+    assert choose_cache_bytes(on_gpu) == 256 * 2**20
