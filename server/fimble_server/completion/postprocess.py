@@ -90,8 +90,13 @@ def process_finish(finish: Finish, page: Page, plan: Plan, without: Parts = NO_P
     is_sure = confidence_of(finish.tokens, len(kept)) >= plan.min_confidence
     if (is_sure and finish.reason is not FinishReason.GIVEN_UP) or "sure-beginning" in without:
         return _Judged(whole.verdict, notes + whole.notes)
+    # What is kept of a row that was given up is one of its beginnings too.
+    is_given_up = finish.reason is FinishReason.GIVEN_UP
     beginning = sure_beginning(
-        kept, finish.tokens, min_probability=plan.min_confidence, mode=plan.mode
+        middle[: len(kept) + 1] if is_given_up else kept,
+        finish.tokens,
+        min_probability=plan.min_confidence,
+        mode=plan.mode,
     )
     part = _judge(beginning, middle, finish.tokens, page, plan, without)
     effect = f"kept the first {len(beginning)} of {len(kept)} characters"

@@ -70,6 +70,8 @@ def test_what_was_sure_before_the_doubt_is_still_shown() -> None:
     draft = process_finish(_doubtful("sure(ip", 4), page_of(snapshot), answer.plan).verdict
     assert getattr(draft, "text", "") == "sure"
     assert getattr(draft, "confidence", 0.0) > 0.9
+    draft = process_finish(_doubtful("sure word ip", 9), page_of(snapshot), answer.plan).verdict
+    assert getattr(draft, "text", "") == "sure word", "the last sure word is not lost to the cut"
     draft = process_finish(_doubtful("self.x", 5), page_of(snapshot), answer.plan).verdict
     assert getattr(draft, "text", "") == "self", "no dot waits for the name that was in doubt"
 
