@@ -30,7 +30,8 @@ function entriesFor(document: vscode.TextDocument | undefined, pausing: Pausing)
     }
   }
   if (document !== undefined) {
-    const words = `Turn off or on in ${document.languageId} files`;
+    const turn = pausing.isOff(document.languageId) ? "Turn on" : "Turn off";
+    const words = `${turn} in ${document.languageId} files`;
     entries.push(entry("circle-slash", words, "fimble.toggleLanguage"));
   }
   return [

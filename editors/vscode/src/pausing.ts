@@ -80,6 +80,11 @@ export class Pausing implements vscode.Disposable {
     }
   }
 
+  /** Whether a language is off by the user's settings. */
+  isOff(languageId: string): boolean {
+    return readLanguages(vscode.workspace.getConfiguration("fimble")).includes(languageId);
+  }
+
   /** Off in a language, or on again; kept in the user's settings. */
   async toggleLanguage(languageId: string): Promise<void> {
     const configuration = vscode.workspace.getConfiguration("fimble");

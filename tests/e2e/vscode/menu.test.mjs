@@ -69,10 +69,10 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
 
   it("turns a language off and on, and keeps that in the user's settings", async () => {
     const kept = () => editor.readSettings()["fimble.completion.disabled_languages"];
-    await choose("Turn off or on in python files");
+    await choose("Turn off in python files");
     await window.untilStatus("paused");
     assert.deepEqual(kept(), ["python"]);
-    await choose("Turn off or on in python files");
+    await choose("Turn on in python files");
     await window.untilStatus("ready");
     assert.deepEqual(kept(), []);
   });
