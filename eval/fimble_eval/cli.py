@@ -19,6 +19,7 @@ from fimble_eval.engine_speed.verbs import export_to_gguf, measure_engine, write
 from fimble_eval.mode_verbs import judge_cases, time_decisions
 from fimble_eval.replay.fit_verb import fit_confidence
 from fimble_eval.replay.verb import replay_folder
+from fimble_eval.rounding_cost import weigh_rounding
 from fimble_eval.speculation_gain import measure_speculation
 from fimble_server.errors import FimbleError
 
@@ -128,6 +129,7 @@ app.command("speculation")(measure_speculation)
 app.command("fit-confidence")(fit_confidence)
 app.command("cases")(judge_cases)
 app.command("engine")(measure_engine)
+app.command("rounding")(weigh_rounding)
 app.command("gguf")(export_to_gguf)
 app.command("random-model")(write_random)
 app.command("decisions")(time_decisions)

@@ -19,7 +19,7 @@ from fimble_model.network.weights import to_checkpoint_tensors
 from fimble_model.shipped import find_model_folder
 from fimble_model.text.byte_alphabet import CHARACTER_OF_BYTE
 
-__all__ = ["BASE_SHAPE", "write_random_model"]
+__all__ = ["BASE_SHAPE", "write_random_model", "write_random_tokenizer"]
 
 # 62.1 million parameters, 640 x 12: the upper end of what fits a CPU.
 BASE_SHAPE = NetworkConfig(
@@ -54,8 +54,14 @@ def write_random_model(folder: Path, *, config: NetworkConfig = BASE_SHAPE, seed
     values["fimble"] = json.loads((source / "config.json").read_text(encoding="utf-8"))["fimble"]
     values["eos_token_id"] = 0
     (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_random_tokenizer(folder, config.vocabulary_size)
+
+
+def write_random_tokenizer(folder: Path, n_ids: int) -> None:
+    """Write the shipped small model's tokenizer, filled up: every id below `n_ids` spells."""
+    source = find_model_folder("fimble-nano")
     tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
-    _fill_up(tokenizer["model"]["vocab"], tokenizer["added_tokens"], config.vocabulary_size)
+    _fill_up(tokenizer["model"]["vocab"], tokenizer["added_tokens"], n_ids)
     written = json.dumps(tokenizer, ensure_ascii=False)
     (folder / "tokenizer.json").write_text(written, encoding="utf-8")
 

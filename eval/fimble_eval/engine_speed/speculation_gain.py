@@ -21,11 +21,11 @@ __all__ = ["measure_speculation"]
 _EVERY = 4
 
 
-def measure_speculation(options: EngineOptions) -> PartResult:
+def measure_speculation(options: EngineOptions, *, n_files: int = 6) -> PartResult:
     """Passes after the first token, of the shipped model with the project memory."""
     drafting = load(options.model, n_threads=options.n_threads)
     plain = load(options.model, n_threads=options.n_threads, speculates=False)
-    spots = record_keys(drafting, own_sources(6), n_spots=3, n_chars=100)
+    spots = record_keys(drafting, own_sources(n_files), n_spots=3, n_chars=100)
     keys = [key for spot in spots for key in spot[::_EVERY]]
     with_drafts, without = _run_all(drafting, keys), _run_all(plain, keys)
     n_same = sum(

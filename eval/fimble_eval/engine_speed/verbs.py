@@ -44,6 +44,14 @@ _Work = Annotated[
 _Out = Annotated[Path | None, typer.Option(help="Folder for the result's files.")]
 
 
+_Gpu = Annotated[
+    bool, typer.Option("--gpu", help="Measure on a CUDA GPU instead, in eight minutes.")
+]
+_Rehearse = Annotated[
+    bool, typer.Option("--rehearse", help="Try --gpu on the CPU with tiny networks.")
+]
+
+
 def measure_engine(
     only: _Only = None,
     model: _Model = None,
@@ -52,8 +60,13 @@ def measure_engine(
     llama_python: _LlamaPython = None,
     work: _Work = None,
     out: _Out = None,
+    gpu: _Gpu = False,
+    rehearse: _Rehearse = False,
 ) -> None:
     """Measure the engine beside llama.cpp and transformers, and with many typists at once."""
+    if gpu or rehearse:
+        _measure_gpu(only, out, is_rehearsal=rehearse)
+        return
     import fimble_model
     from fimble_eval.engine_speed.options import EngineOptions
     from fimble_eval.engine_speed.part import PARTS
@@ -85,6 +98,14 @@ def measure_engine(
     result = summarise(outcomes, machine, n_threads=n_threads)
     console.print(json.dumps(result), markup=False)
     if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _measure_gpu(only: str | None, out: Path | None, *, is_rehearsal: bool) -> None:
+    from fimble_eval.gpu_speed.options import LIMITS_S
+    from fimble_eval.gpu_speed.verb import measure_gpu
+
+    if not measure_gpu(_choose(only, tuple(LIMITS_S)), out=out, is_rehearsal=is_rehearsal):
         raise typer.Exit(1)
 
 

@@ -274,7 +274,7 @@ class ModelInfo:
         return _BYTES_PER_WEIGHT[self.dtype]
 
 
-_BYTES_PER_WEIGHT = {"int8": 1, "bfloat16": 2, "float32": 4}
+_BYTES_PER_WEIGHT = {"int8": 1, "fp8": 1, "bfloat16": 2, "float32": 4}
 
 
 class SourceFile(NamedTuple):

@@ -56,7 +56,13 @@ def load_network(
 
 
 def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -> Transformer:
-    """A frozen network of random weights: for benchmarks, and for tests of the machinery."""
+    """A frozen network of random weights: for benchmarks, and for tests of the machinery.
+
+    On a GPU it is drawn there, so that the largest takes seconds; other numbers for the same seed.
+    """
+    if placement.device != "cpu":
+        draw = _reader_on_device(config, placement, seed)
+        return _build(config, draw, lambda name: draw(name, torch.float32), placement, None)
     source = Transformer(config)
     source.initialise(seed)
     parameters = dict(source.named_parameters())
@@ -65,6 +71,21 @@ def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -
         return parameters[name].detach().to(dtype or torch.float32, copy=True)
 
     return _build(config, read, lambda name: read(name, torch.float32), placement, None)
+
+
+def _reader_on_device(config: NetworkConfig, placement: Placement, seed: int) -> _Read:
+    with torch.device("meta"):
+        shapes = {name: each.shape for name, each in Transformer(config).named_parameters()}
+    generator = torch.Generator(device=placement.torch_device).manual_seed(seed)
+
+    def read(name: str, dtype: torch.dtype | None) -> Tensor:
+        dtype = dtype or placement.compute
+        tensor = torch.empty(shapes[name], dtype=dtype, device=placement.torch_device)
+        if len(shapes[name]) == 1:
+            return tensor.fill_(0.0 if name.endswith("bias") else 1.0)
+        return tensor.normal_(0.0, 0.02, generator=generator)
+
+    return read
 
 
 def to_checkpoint_tensors(

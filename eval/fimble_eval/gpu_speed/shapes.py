@@ -1,0 +1,111 @@
+"""Networks of known shapes with random weights, and engines over them.
+
+Owns the shapes. What such a network says means nothing; how long it takes is what the real one
+takes, for no kernel looks at values.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from fimble_eval.engine_speed.random_model import BASE_SHAPE, write_random_tokenizer
+from fimble_eval.gpu_speed.options import GpuOptions
+from fimble_model.assembly import assemble_engine
+from fimble_model.engine.protocol import Engine
+from fimble_model.engine.scheduler import PassLimits
+from fimble_model.network.config import NetworkConfig
+from fimble_model.network.device import Dtype, Placement
+from fimble_model.network.weights import random_network
+from fimble_model.text.fim_matching import find_fim_format
+from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
+
+__all__ = ["SHAPES", "build_engine", "config_for", "dtype_for"]
+
+
+def _qwen(
+    n_layers: int, width: int, n_heads: int, n_key_heads: int, inner: int, *, is_tied: bool
+) -> NetworkConfig:
+    """Qwen2.5-Coder's config.json in our words; its context cut to what is measured."""
+    return NetworkConfig(
+        n_layers=n_layers,
+        width=width,
+        n_query_heads=n_heads,
+        n_key_heads=n_key_heads,
+        head_size=width // n_heads,
+        feed_forward_width=inner,
+        vocabulary_size=151_936 if is_tied else 152_064,
+        max_positions=4096,
+        rope_theta=1_000_000.0,
+        tied_embeddings=is_tied,
+        qkv_bias=True,
+    )
+
+
+SHAPES = {
+    "0.5b": _qwen(24, 896, 14, 2, 4864, is_tied=True),
+    "1.5b": _qwen(28, 1536, 12, 2, 8960, is_tied=True),
+    "7b": _qwen(28, 3584, 28, 4, 18_944, is_tied=False),
+    "base": BASE_SHAPE,
+}
+
+_TINY = NetworkConfig(
+    n_layers=2,
+    width=64,
+    n_query_heads=4,
+    n_key_heads=2,
+    head_size=16,
+    feed_forward_width=128,
+    vocabulary_size=16_384,
+    max_positions=1024,
+    qkv_bias=True,
+)
+
+
+def config_for(shape: str, options: GpuOptions) -> NetworkConfig:
+    """The shape by its name; in a rehearsal one tiny shape stands for all."""
+    return _TINY if options.is_rehearsal else SHAPES[shape]
+
+
+def dtype_for(options: GpuOptions, *, is_int8: bool = False) -> Dtype:
+    """Bfloat16 on a GPU; a CPU rehearses in float32."""
+    if options.device == "cpu":
+        return Dtype.FLOAT32
+    return Dtype.INT8 if is_int8 else Dtype.BFLOAT16
+
+
+def build_engine(
+    shape: str,
+    options: GpuOptions,
+    *,
+    n_most_rows: int,
+    cache_bytes: int = 256 * 2**20,
+    is_int8: bool = False,
+) -> Engine:
+    """A warm engine without memory or speculation, over random weights."""
+    config = config_for(shape, options)
+    dtype = dtype_for(options, is_int8=is_int8)
+    placement = Placement(device=options.device, dtype=dtype)
+    tokenizer = _tokenizer(config.vocabulary_size)
+    return assemble_engine(
+        name=f"random-{shape}",
+        transformer=random_network(config, placement),
+        placement=placement,
+        tokenizer=tokenizer,
+        fim_format=find_fim_format(
+            model_type="qwen3",
+            control_strings=tokenizer.control_ids.keys(),
+            stated_family="fimble",
+            stated_orders=("spm",),
+        ),
+        cache_bytes=cache_bytes,
+        limits=PassLimits(max_rows=n_most_rows, max_tokens=2048),
+        has_memory=False,
+        speculates=False,
+    )
+
+
+def _tokenizer(n_ids: int) -> Tokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        write_random_tokenizer(Path(folder), n_ids)
+        return load_tokenizer(Path(folder))
