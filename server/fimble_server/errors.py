@@ -4,9 +4,22 @@ Owns `SettingsError`; hands on the rest of the tree from the model. Messages nev
 from the user's buffers. A setting's value is not such text and may be shown.
 """
 
-from fimble_model.errors import CheckpointError, DeviceError, FimbleError, RequestError
+from fimble_model.errors import (
+    CheckpointError,
+    DeviceError,
+    EndpointError,
+    FimbleError,
+    RequestError,
+)
 
-__all__ = ["CheckpointError", "DeviceError", "FimbleError", "RequestError", "SettingsError"]
+__all__ = [
+    "CheckpointError",
+    "DeviceError",
+    "EndpointError",
+    "FimbleError",
+    "RequestError",
+    "SettingsError",
+]
 
 
 class SettingsError(FimbleError):

@@ -6,20 +6,80 @@ is to live: it may import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
 
 import fimble_model
 from fimble_model import LoadProgress, Stated
+from fimble_model.backends.endpoint import Endpoint
 from fimble_model.engine.protocol import Engine
+from fimble_server.errors import SettingsError
 from fimble_server.settings import ModelSettings
 
-__all__ = ["build_engine"]
+__all__ = ["build_engine", "endpoint_of"]
+
+_STORE_NAME = "fimble"
+
+
+def endpoint_of(settings: ModelSettings, environment: Mapping[str, str]) -> Endpoint:
+    """The server that the settings name, with its key. Raises `SettingsError` for lacks."""
+    assert settings.endpoint is not None, "asked where there is one"
+    is_raw = settings.endpoint_fim == "raw"
+    if is_raw and settings.fim_family is None:
+        raise SettingsError(
+            path="model.fim_family",
+            source="the settings",
+            expected="the format of the server's model",
+            found="none",
+            to_do="State it, or set model.endpoint_fim to suffix if the server writes the format.",
+        )
+    endpoint = Endpoint(
+        url=settings.endpoint.rstrip("/"),
+        model=settings.name,
+        fim_family=settings.fim_family if is_raw else None,
+        fim_order=settings.fim_order,
+        timeout_s=settings.endpoint_timeout_s,
+    )
+    return dataclasses.replace(endpoint, key=_find_key(settings, endpoint.host, environment))
+
+
+def _find_key(settings: ModelSettings, host: str, environment: Mapping[str, str]) -> str | None:
+    variable = settings.endpoint_key_variable
+    if variable is None:
+        return _stored_key(host)
+    if not environment.get(variable):
+        raise SettingsError(
+            path="model.endpoint_key_variable",
+            source="the environment",
+            expected=f"a key in {variable}",
+            found="nothing",
+            to_do=f"Export {variable} where the editor starts, or take the setting out.",
+        )
+    return environment[variable]
+
+
+def _stored_key(host: str) -> str | None:
+    """The key in the system's own store, where the library for it is installed."""
+    try:
+        import keyring
+    except ImportError:
+        return None
+    try:
+        key = keyring.get_password(_STORE_NAME, host)
+    except keyring.errors.KeyringError:
+        return None
+    return str(key) if key else None
 
 
 def build_engine(
     settings: ModelSettings, on_progress: Callable[[LoadProgress], None] | None = None
 ) -> Engine:
     """The engine, warm for the first key. Raises `FimbleError` where there is none to be had."""
+    if settings.endpoint is not None:
+        from fimble_model.backends.endpoint_loading import load_endpoint
+
+        return load_endpoint(endpoint_of(settings, os.environ))
     return fimble_model.load(
         settings.name,
         device=settings.device,

@@ -108,6 +108,37 @@ class ModelSettings:
             "That code can do all that you can."
         ),
     )
+    endpoint: str | None = _dial(
+        None,
+        Dial(
+            doc="An OpenAI-compatible server that completes instead of this machine: what stands "
+            "before `/completions`. Text around the cursor is then sent there.",
+            pattern=r"https?://[^\s/]+(/\S*)?",
+            form="an address like `http://127.0.0.1:8000/v1`",
+        ),
+    )
+    endpoint_fim: str = _dial(
+        "raw",
+        Dial(
+            doc="Who writes the fill-in-the-middle prompt for `model.endpoint`: Fimble, as "
+            "`model.fim_family` says (`raw`), or that server (`suffix`).",
+            pattern="raw|suffix",
+            form="`raw` or `suffix`",
+        ),
+    )
+    endpoint_key_variable: str | None = _dial(
+        None,
+        Dial(
+            doc="The environment variable that holds the key for `model.endpoint`; left out, the "
+            "system's key store is asked (`fimble[keyring]`).",
+            pattern=r"[A-Za-z_]\w*",
+            form="the name of an environment variable",
+        ),
+    )
+    endpoint_timeout_s: float = _dial(
+        30.0,
+        Dial(doc="Longest silence of `model.endpoint`.", least=1, most=600),
+    )
     device: str = _dial(
         "auto",
         Dial(

@@ -53,6 +53,12 @@ class Middle:
         written = self._token_bytes[token_id] if token_id < len(self._token_bytes) else b""
         if not written:  # A control token, or an id without a token.
             return FinishReason.END_TOKEN
+        return self.take_written(token_id, written, logprob)
+
+    def take_written(
+        self, token_id: TokenId, written: bytes, logprob: float
+    ) -> FinishReason | None:
+        """The same for a token whose bytes only the caller knows."""
         self.text += self._detokenizer.feed(written)
         self.tokens.append(
             GeneratedToken(token_id=token_id, logprob=logprob, char_end=len(self.text))

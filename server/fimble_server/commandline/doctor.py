@@ -14,11 +14,19 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from fimble_model.engine.protocol import Engine, FinishReason, Request, RequestId
+from fimble_model.engine.protocol import (
+    BackEnd,
+    Engine,
+    FinishReason,
+    ModelInfo,
+    Request,
+    RequestId,
+)
 from fimble_model.engine.stopping import StopAtLineEnd
 from fimble_server import __version__
 from fimble_server.errors import DeviceError, FimbleError
 from fimble_server.model_engine import build_engine
+from fimble_server.model_words import describe_privacy
 from fimble_server.settings import ModelSettings
 
 __all__ = ["Finding", "examine"]
@@ -57,6 +65,7 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
         yield Finding(name=name, ok=False, found=found, to_do=error.to_do)
         return
     yield _describe_device(engine)
+    yield _describe_privacy(engine)
     yield _describe_model(engine, load_s=time.perf_counter() - started_s)
     yield _examine_fim(engine)
     yield _examine_completion(engine)
@@ -92,17 +101,37 @@ def _describe_device(engine: Engine) -> Finding:
     )
 
 
+def _describe_privacy(engine: Engine) -> Finding:
+    """Where text goes."""
+    sends_text_to = engine.model.sends_text_to
+    return Finding(
+        name="privacy",
+        ok=True,
+        found=describe_privacy(engine.model),
+        to_do=_NOTHING if sends_text_to is None else "Take model.endpoint out to keep it here.",
+    )
+
+
 def _describe_model(engine: Engine, *, load_s: float) -> Finding:
     model = engine.model
     return Finding(
         name="model",
         ok=True,
-        found=(
-            f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, "
-            f"context {model.context_tokens} tokens, loaded in {load_s:.1f} s"
-        ),
+        found=f"{_model_words(model)}, context {model.context_tokens} tokens, "
+        f"{'answered' if model.sends_text_to else 'loaded'} in {load_s:.1f} s",
         to_do="Nothing to do; `--model` tries another one, `fimble models` lists them.",
     )
+
+
+def _model_words(model: ModelInfo) -> str:
+    match model.back_end:
+        case BackEnd.ENDPOINT:
+            return f"{model.name} at {model.sends_text_to}"
+        case BackEnd.TRANSFORMERS:
+            words = "through transformers: slower than a model that Fimble runs itself"
+            return f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, {words}"
+        case BackEnd.NATIVE:
+            return f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters"
 
 
 def _examine_fim(engine: Engine) -> Finding:

@@ -22,6 +22,7 @@ from fimble_model.store import hub
 from fimble_model.store.model_ids import ModelId
 from fimble_server.errors import CheckpointError
 from fimble_server.model_engine import build_engine
+from fimble_server.model_words import describe_model, describe_privacy
 from fimble_server.settings import ModelSettings
 from fimble_server.settings_file import set_model_name
 
@@ -39,12 +40,13 @@ def use_model(console: Console, name: str, settings: ModelSettings, path: Path) 
     engine = _load(name, settings)
     set_model_name(path, name)
     model = engine.model
+    size = f"{model.n_parameters / 1e6:.1f}M parameters, " if model.n_parameters else ""
     console.print(
-        f"{model.name} is in use from now on: {model.n_parameters / 1e6:.1f}M parameters, format "
-        f"{model.fim_family}, {model.dtype} on {model.device}. Written to {path}.",
+        f"{describe_model(model)} is in use from now on: {size}format {model.fim_family}. "
+        f"Written to {path}.",
         highlight=False,
     )
-    _say_where_text_goes(console)
+    console.print(describe_privacy(model), style="dim")
 
 
 def pull_model(console: Console, name: str) -> None:
@@ -159,7 +161,3 @@ def _hub_id(name: str) -> ModelId:
 
 def _load(name: str, settings: ModelSettings) -> Engine:
     return build_engine(dataclasses.replace(settings, name=name))
-
-
-def _say_where_text_goes(console: Console) -> None:
-    console.print("It runs here: none of your text leaves this machine.", style="dim")

@@ -15,7 +15,7 @@ from pathlib import Path
 from fimble_model import LoadProgress, give_back_memory
 from fimble_model.engine.protocol import Clock, Engine, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.project_texts import ProjectTexts
-from fimble_server.errors import FimbleError
+from fimble_server.errors import EndpointError, FimbleError
 from fimble_server.lsp.engine_jobs import EngineJobs, Outcome, Ticket
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
 from fimble_server.lsp.safe_logging import describe_safely
@@ -41,6 +41,7 @@ BuildEngine = Callable[[ReportProgress], Engine]
 
 # Guessed: one throw may be a row's fault, three in a row are the engine's.
 _MOST_THROWS_IN_A_ROW = 3
+_RETRY_ENDPOINT_MS = 5_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ class EngineRunner:
         self._error: FimbleError | None = None
         self._waiting: list[Ticket] = []
         self._n_throws_in_a_row = 0
+        self._failed_at_ms = 0.0
 
     def run(self) -> None:
         """The thread's whole life: returns when told to stop."""
@@ -171,7 +173,7 @@ class EngineRunner:
                 self._load(command.build)
             case Ticket() if self._jobs is not None:
                 self._jobs.start(command)
-            case Ticket() if self._error is not None:
+            case Ticket() if self._error is not None and not self._may_try_again():
                 self._settle(command, self._error)
             case Ticket():
                 self._waiting.append(command)
@@ -185,6 +187,11 @@ class EngineRunner:
                 self._jobs.take_stored(command.scope, command.folders)
             case _:
                 pass
+
+    def _may_try_again(self) -> bool:
+        """A server that failed may be back; it is not asked with every key."""
+        waited_ms = self._clock.now_ms() - self._failed_at_ms
+        return isinstance(self._error, EndpointError) and waited_ms >= _RETRY_ENDPOINT_MS
 
     def _load(self, build: BuildEngine) -> None:
         """Let go of the old engine before the new one takes memory, then start what waits."""
@@ -218,6 +225,10 @@ class EngineRunner:
         try:
             jobs.step()
             self._n_throws_in_a_row = 0
+        except EndpointError as error:
+            jobs.fail_all()
+            self._let_go()
+            self._fail(error, ())
         except Exception as error:  # noqa: BLE001 - the second wall of two
             log.error("a step failed: %s", describe_safely(error))
             jobs.fail_all()
@@ -228,7 +239,7 @@ class EngineRunner:
 
     def _fail(self, error: FimbleError, waiting: tuple[Ticket, ...]) -> None:
         log.error("no model: %s", error)
-        self._error = error
+        self._error, self._failed_at_ms = error, self._clock.now_ms()
         self._report(EngineStatus(state=EngineState.FAILED, error=error))
         for ticket in waiting:
             self._settle(ticket, error)

@@ -17,7 +17,7 @@ from pathlib import Path
 from fimble_model.engine.protocol import Clock, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.engine_port import Generation, Job, may_begin, replaces
 from fimble_server.completion.project_texts import ProjectTexts
-from fimble_server.errors import FimbleError
+from fimble_server.errors import EndpointError, FimbleError
 from fimble_server.lsp.engine_jobs import Outcome, Ticket
 from fimble_server.lsp.engine_runner import (
     BuildEngine,
@@ -127,8 +127,9 @@ class EngineThread:
 
         The deadline counts from now, or from the end of loading where that comes later.
         """
-        if self._status.error is not None:
-            raise self._status.error
+        error = self._status.error
+        if error is not None and not isinstance(error, EndpointError):
+            raise error
         ticket = Ticket(
             number=next(self._numbers),
             job=job,
