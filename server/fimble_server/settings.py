@@ -172,7 +172,7 @@ class ModelSettings:
         None,
         Dial(
             doc="Most MiB of weights, texts that were read and the project's index together; left "
-            "out, no cap. Python and torch take some 200 MiB besides.",
+            "out, no cap. Python and torch take some 300 MiB besides.",
             least=16,
             most=1_048_576,
         ),
