@@ -5,8 +5,7 @@ Owns nothing but the fitting. Needs torch; `loading` and tests come here with th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,6 +22,7 @@ from fimble_model.engine.ragged_pass import RaggedRunner
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.engine.speculation import Speculation, SpeculationPort
 from fimble_model.errors import CheckpointError
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network.cost import cost_of
 from fimble_model.network.device import Placement
 from fimble_model.network.held_weights import held_weight_bytes
@@ -34,25 +34,12 @@ if TYPE_CHECKING:
     from fimble_model.gpu.parts import GpuParts
 
 __all__ = [
-    "GpuWishes",
     "assemble_engine",
     "build_memories",
     "build_speculation",
     "layout_of",
     "refuse_larger",
 ]
-
-
-class GpuWishes(NamedTuple):
-    """How the engine shall use a CUDA card, where it has one.
-
-    `cache_share` is the share of the card's free memory for keys and values, None leaving it to
-    us. `on_progress` is told the share of the graphs that are captured.
-    """
-
-    cache_share: float | None = None
-    has_graphs: bool = True
-    on_progress: Callable[[float], None] = lambda share: None
 
 
 def assemble_engine(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fimble_model.engine.protocol import Clock, Engine
 from fimble_model.errors import CheckpointError, UnsupportedError
 from fimble_model.finding import FoundModel, find_model
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network.families import parse_config
 from fimble_model.store.hub import PullProgress
 from fimble_model.warming import warm_up
@@ -62,6 +63,7 @@ def load(
     speculates: bool = True,
     clock: Clock | None = None,
     stated: Stated | None = None,
+    gpu_wishes: GpuWishes | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Engine:
     """An engine over a shipped model, a folder or a hub's model, warm for the first key.
@@ -69,9 +71,9 @@ def load(
     A network of a kind that is not ours runs through transformers, more slowly. `cache_bytes`
     bounds the keys and values that it keeps; None leaves it to the network's size. `cap_bytes`
     bounds these, the weights and the project's index together; None bounds nothing. Without
-    `speculates` each token takes a pass: for measuring. `stated` is what the user says of it.
-    Belongs to the calling thread from then on. `on_progress` is called on that thread. Raises
-    `CheckpointError` for what is wrong with the model, `DeviceError` for what this machine lacks,
+    `speculates` each token takes a pass: for measuring. `stated` is what the user says of it,
+    `gpu_wishes` how a card is used. The calling thread's own; `on_progress` is called there.
+    Raises `CheckpointError` for a bad model, `DeviceError` for what this machine lacks,
     `HubError` where a hub's model is not here and cannot be fetched.
     """
     report, stated = on_progress or (lambda progress: None), stated or Stated()
@@ -92,12 +94,10 @@ def load(
         cap_bytes=cap_bytes,
         speculates=speculates,
         clock=clock,
+        gpu_wishes=gpu_wishes or GpuWishes(),
     )
-    if runs_code is None:
-        engine = _build_native(parts, report)
-    else:
-        engine = _build_through_transformers(parts, report, runs_code=runs_code, wants_dtype=dtype)
-    report(LoadProgress(message="warming up", done=0.9))
+    engine = _build(parts, report, runs_code, dtype)
+    report(LoadProgress(message="warming up", done=0.99))
     warm_up(engine)
     report(LoadProgress(message="ready", done=1.0))
     return engine
@@ -115,6 +115,15 @@ class _Parts:
     cap_bytes: int | None
     speculates: bool
     clock: Clock | None
+    gpu_wishes: GpuWishes
+
+
+def _build(
+    parts: _Parts, report: Callable[[LoadProgress], None], runs_code: bool | None, dtype: str
+) -> Engine:
+    if runs_code is None:
+        return _build_native(parts, report)
+    return _build_through_transformers(parts, report, runs_code=runs_code, wants_dtype=dtype)
 
 
 def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engine:
@@ -132,6 +141,7 @@ def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engi
         cap_bytes=parts.cap_bytes,
         speculates=parts.speculates,
         clock=parts.clock,
+        gpu_wishes=parts.gpu_wishes._replace(on_progress=_reporter_of_graphs(report)),
     )
 
 
@@ -199,6 +209,13 @@ def _reporter_of_pulls(report: Callable[[LoadProgress], None]) -> Callable[[Pull
 def _reporter_of_weights(report: Callable[[LoadProgress], None]) -> Callable[[float], None]:
     def report_share(share: float) -> None:
         report(LoadProgress(message="reading the weights", done=0.5 + 0.4 * share))
+
+    return report_share
+
+
+def _reporter_of_graphs(report: Callable[[LoadProgress], None]) -> Callable[[float], None]:
+    def report_share(share: float) -> None:
+        report(LoadProgress(message="making the GPU ready", done=0.9 + 0.09 * share))
 
     return report_share
 

@@ -133,14 +133,20 @@ def export_to_gguf(
 
 def write_random(
     folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    random_weights: Annotated[
+        str,
+        typer.Option(help="The shape: fimble-base, qwen2.5-coder-1.5b, ... or a config.json."),
+    ] = "fimble-base",
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
 ) -> None:
-    """Write a model of fimble-base's shape with random weights: for measuring speed alone."""
-    from fimble_eval.engine_speed.random_model import BASE_SHAPE, write_random_model
+    """Write a model of some shape with random weights: for measuring speed alone."""
+    from fimble_eval.engine_speed.random_model import write_random_model
+    from fimble_model.network.shapes import find_shape
 
-    write_random_model(folder, seed=seed)
+    config = find_shape(random_weights)
+    write_random_model(folder, config=config, seed=seed)
     Console(soft_wrap=True, highlight=False).print(
-        json.dumps({"folder": str(folder), "n_parameters": BASE_SHAPE.n_parameters}), markup=False
+        json.dumps({"folder": str(folder), "n_parameters": config.n_parameters}), markup=False
     )
 
 

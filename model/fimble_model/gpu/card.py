@@ -6,6 +6,7 @@ everything has happened when a call returns; it lets all else be tested without 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -121,6 +122,12 @@ class _CudaMark:
         self._event.synchronize()
 
 
+@functools.cache
+def _capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all captures: a stream keeps workspaces of some megabytes for as long as we run."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # as above
+
+
 class CudaCard:
     """A CUDA device. All work goes to its current stream, graphs too.
 
@@ -149,18 +156,22 @@ class CudaCard:
 
     def capture(self, compute: Callable[[], None]) -> Replay:
         """Run it twice beside the current stream, then once into a graph."""
-        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]  # as above
-        stream.wait_stream(torch.cuda.current_stream(self.device))
+        stream, current = _capture_stream(self.device), torch.cuda.current_stream(self.device)
+        stream.wait_stream(current)
         with torch.cuda.stream(stream):
             for _ in range(_N_RUNS_BEFORE_CAPTURE):
                 compute()
-        torch.cuda.current_stream(self.device).wait_stream(stream)
+        current.wait_stream(stream)
         torch.cuda.synchronize(self.device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
-            graph, pool=self._graph_pool, stream=stream, capture_error_mode="thread_local"
-        ):
-            compute()
+        try:
+            with torch.cuda.graph(
+                graph, pool=self._graph_pool, stream=stream, capture_error_mode="thread_local"
+            ):
+                compute()
+        finally:
+            # A capture that fails may leave its own stream behind as the current one.
+            torch.cuda.set_stream(current)
         return graph
 
     def free_bytes(self) -> int | None:

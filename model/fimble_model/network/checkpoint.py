@@ -61,8 +61,15 @@ class Checkpoint:
         """The names of the `Transformer` parameters that the checkpoint holds."""
         return tuple(self._parts)
 
-    def read(self, parameter_name: str, dtype: torch.dtype | None = None) -> Tensor:
+    def read(
+        self,
+        parameter_name: str,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> Tensor:
         """One parameter, its parts stacked; in the checkpoint's own float type if None.
+
+        On a `device` other than the CPU its parts go there one by one, as they are in the file.
 
         Matrices that are stored in int8 are widened.
 
@@ -71,7 +78,7 @@ class Checkpoint:
         tensors = [self._read_part(part) for part in self._parts[parameter_name]]
         dtype = dtype or tensors[0].dtype
         first_axis = sum(tensor.shape[0] for tensor in tensors)
-        parameter = torch.empty((first_axis, *tensors[0].shape[1:]), dtype=dtype)
+        parameter = torch.empty((first_axis, *tensors[0].shape[1:]), dtype=dtype, device=device)
         start = 0
         for tensor in tensors:
             parameter[start : start + tensor.shape[0]].copy_(tensor)

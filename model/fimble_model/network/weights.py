@@ -6,6 +6,7 @@ they serve, so that loading needs little more memory than serving. Reads no file
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,9 @@ def load_network(
             stored = checkpoint.try_read_levels(name)
             return checkpoint.read(name, torch.float32) if stored is None else stored
 
-        return _build(checkpoint.config, checkpoint.read, read_matrix, placement, on_progress)
+        # Straight to where it serves: nothing but the file's own pages lies on the host.
+        read = functools.partial(checkpoint.read, device=placement.torch_device)
+        return _build(checkpoint.config, read, read_matrix, placement, on_progress)
 
 
 def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -> Transformer:
