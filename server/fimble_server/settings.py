@@ -77,8 +77,8 @@ class ModelSettings:
     name: str = _dial(
         fimble_model.default_model_name(),
         Dial(
-            doc="A model that ships with Fimble, a hub's `owner/name`, or the path of a folder or "
-            "a GGUF file that holds one.",
+            doc="A model that ships with Fimble, a hub's `owner/name`, or the path of a folder "
+            "that holds one.",
             pattern=r"\S(.*\S)?",
             form="a name or a folder",
         ),
