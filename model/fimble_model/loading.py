@@ -18,6 +18,7 @@ from fimble_model.errors import CheckpointError, UnsupportedError
 from fimble_model.finding import FoundModel, find_model
 from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network.families import parse_config
+from fimble_model.self_test import TestedItem, refuse_junk, run_self_test
 from fimble_model.store.hub import PullProgress
 from fimble_model.warming import warm_up
 
@@ -65,16 +66,17 @@ def load(
     stated: Stated | None = None,
     gpu_wishes: GpuWishes | None = None,
     on_progress: Callable[[LoadProgress], None] | None = None,
+    on_tested: Callable[[TestedItem], None] | None = None,
 ) -> Engine:
     """An engine over a shipped model, a folder or a hub's model, warm for the first key.
 
     A network of a kind that is not ours runs through transformers, more slowly. `cache_bytes`
-    bounds the keys and values that it keeps; None leaves it to the network's size. `cap_bytes`
-    bounds these, the weights and the project's index together; None bounds nothing. Without
-    `speculates` each token takes a pass: for measuring. `stated` is what the user says of it,
-    `gpu_wishes` how a card is used. The calling thread's own; `on_progress` is called there.
-    Raises `CheckpointError` for a bad model, `DeviceError` for what this machine lacks,
-    `HubError` where a hub's model is not here and cannot be fetched.
+    bounds keys and values, None by the network's size; `cap_bytes` these, the weights and the
+    project's index together. Without `speculates` each token takes a pass: for measuring. `stated`
+    is what the user says of the model, `gpu_wishes` how a card is used. The calling thread's own;
+    `on_progress` is called there, `on_tested` with each item of the self-test. Raises
+    `CheckpointError` for a bad model, `DeviceError` for what this machine lacks, `HubError` where
+    a hub's model is not here and cannot be fetched.
     """
     report, stated = on_progress or (lambda progress: None), stated or Stated()
     found = find_model(name_or_dir, _reporter_of_pulls(report))
@@ -98,7 +100,7 @@ def load(
     )
     engine = _build(parts, report, runs_code, dtype)
     report(LoadProgress(message="warming up", done=0.99))
-    warm_up(engine)
+    _test(engine, values, on_tested)
     report(LoadProgress(message="ready", done=1.0))
     return engine
 
@@ -195,6 +197,17 @@ def _is_native(values: Mapping[str, object]) -> bool:
     return True
 
 
+def _test(
+    engine: Engine, values: Mapping[str, object], on_tested: Callable[[TestedItem], None] | None
+) -> None:
+    """Warm the engine up, and refuse a model that would write junk."""
+    warm_up(engine)
+    for item in run_self_test(engine, is_untrained=_states(values, "untrained")):
+        if on_tested is not None:
+            on_tested(item)
+        refuse_junk(item)
+
+
 def _reporter_of_pulls(report: Callable[[LoadProgress], None]) -> Callable[[PullProgress], None]:
     """Fetching has a bar of its own: loading begins anew after it."""
 
@@ -258,15 +271,19 @@ def _load_text(
         stated_family=stated_family,
         stated_orders=stated_orders,
     )
-    if stated_family == _OUR_FAMILY and not _states_files(values):
+    if stated_family == _OUR_FAMILY and not _states(values, "repository_context"):
         fim_format = dataclasses.replace(fim_format, files=None)
     return tokenizer, fim_format
 
 
-def _states_files(values: Mapping[str, object]) -> bool:
-    """Whether a model of ours says that it was trained with other files in its prompt."""
+def _states(values: Mapping[str, object], name: str) -> bool:
+    """Whether a model of ours says something of itself.
+
+    "repository_context": it was trained with other files in its prompt. "untrained": it knows
+    nothing yet, and is there to try the machinery with.
+    """
     statement = values.get("fimble")
-    return isinstance(statement, Mapping) and statement.get("repository_context") is True
+    return isinstance(statement, Mapping) and statement.get(name) is True
 
 
 def _read_statement(values: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:

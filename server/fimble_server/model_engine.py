@@ -14,6 +14,7 @@ import fimble_model
 from fimble_model import LoadProgress, Stated
 from fimble_model.backends.endpoint import Endpoint
 from fimble_model.engine.protocol import Engine
+from fimble_model.self_test import TestedItem
 from fimble_server.errors import SettingsError
 from fimble_server.settings import ModelSettings
 
@@ -73,7 +74,9 @@ def _stored_key(host: str) -> str | None:
 
 
 def build_engine(
-    settings: ModelSettings, on_progress: Callable[[LoadProgress], None] | None = None
+    settings: ModelSettings,
+    on_progress: Callable[[LoadProgress], None] | None = None,
+    on_tested: Callable[[TestedItem], None] | None = None,
 ) -> Engine:
     """The engine, warm for the first key. Raises `FimbleError` where there is none to be had."""
     if settings.endpoint is not None:
@@ -93,6 +96,7 @@ def build_engine(
             runs_code_of=settings.remote_code,
         ),
         on_progress=on_progress,
+        on_tested=on_tested,
     )
 
 

@@ -79,7 +79,7 @@ _MAKERS: dict[str, Callable[[], Any]] = {
     ),
 }
 FOREIGN_FAMILIES = tuple(_MAKERS)
-_STATEMENT = {"fim_family": "fimble", "fim_orders": ["spm"]}
+_STATEMENT: dict[str, object] = {"fim_family": "fimble", "fim_orders": ["spm"]}
 
 
 def write_foreign_checkpoint(
@@ -99,8 +99,7 @@ def write_foreign_checkpoint(
     network.save_pretrained(folder)
     path = folder / "config.json"
     values = json.loads(path.read_text(encoding="utf-8"))
-    if states_format:
-        values["fimble"] = _STATEMENT
+    values["fimble"] = {"untrained": True} | (_STATEMENT if states_format else {})
     path.write_text(json.dumps(values), encoding="utf-8")
     (folder / "tokenizer.json").write_text(build_tokenizer_json("fimble"), encoding="utf-8")
     return network

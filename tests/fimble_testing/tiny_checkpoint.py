@@ -15,7 +15,9 @@ from fimble_testing.tiny_tokenizers import build_tokenizer_json
 
 __all__ = ["write_tiny_checkpoint"]
 
-_FIM_STATEMENT = {"fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"]}}
+_FIM_STATEMENT = {
+    "fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"], "untrained": True}
+}
 
 
 def write_tiny_checkpoint(folder: Path) -> Path:

@@ -84,9 +84,10 @@ def build_engine(
     has_memory: bool | None = None,
     speculates: bool = True,
     speculation: SpeculationPort | None = None,
+    codec_is_shared: bool = True,
 ) -> NativeEngine:
     """A new engine with nothing cached, in SPM for the Fimble style and PSM for the Qwen one."""
-    codec = build_codec(style)
+    codec = build_codec(style) if codec_is_shared else build_codec.__wrapped__(style)
     return assemble_engine(
         name="tiny",
         transformer=_network(dtype),

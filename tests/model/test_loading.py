@@ -21,7 +21,7 @@ from fimble_model.shipped import default_model_name, find_model_folder, shipped_
 from fimble_testing.tiny_engines import TINY_CONFIG, build_request, run_alone
 from fimble_testing.tiny_tokenizers import build_tokenizer_json
 
-STATEMENT = {"fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"]}}
+STATEMENT = {"fimble": {"fim_family": "fimble", "fim_orders": ["spm", "psm"], "untrained": True}}
 
 
 def _write_config(folder: Path, changes: dict[str, object]) -> None:

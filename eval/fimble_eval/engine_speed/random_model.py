@@ -51,7 +51,8 @@ def write_random_model(folder: Path, *, config: NetworkConfig = BASE_SHAPE, seed
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     source = find_model_folder("fimble-nano")
     values = build_config_values(config)
-    values["fimble"] = json.loads((source / "config.json").read_text(encoding="utf-8"))["fimble"]
+    statement = json.loads((source / "config.json").read_text(encoding="utf-8"))["fimble"]
+    values["fimble"] = statement | {"untrained": True}
     values["eos_token_id"] = 0
     (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     write_random_tokenizer(folder, config.vocabulary_size)

@@ -23,6 +23,7 @@ from fimble_model.engine.protocol import (
     RequestId,
 )
 from fimble_model.engine.stopping import StopAtLineEnd
+from fimble_model.self_test import TestedItem
 from fimble_server import __version__
 from fimble_server.errors import DeviceError, FimbleError
 from fimble_server.model_engine import build_engine
@@ -57,16 +58,20 @@ def examine(settings: ModelSettings) -> Iterator[Finding]:
     yield _examine_package("torch", "Install it: pip install torch")
     yield _examine_package("tokenizers", "Install it: pip install tokenizers")
     started_s = time.perf_counter()
+    tested: list[TestedItem] = []
     try:
-        engine = build_engine(settings)
+        engine = build_engine(settings, on_tested=tested.append)
     except FimbleError as error:
         name = "device" if isinstance(error, DeviceError) else "model"
         found = f"{error.found}; expected {error.expected}"
+        # The last item is the one that the model was refused for.
+        yield from map(_describe_tested, tested[:-1])
         yield Finding(name=name, ok=False, found=found, to_do=error.to_do)
         return
     yield _describe_device(engine)
     yield _describe_privacy(engine)
     yield _describe_model(engine, load_s=time.perf_counter() - started_s)
+    yield from map(_describe_tested, tested)
     yield _examine_fim(engine)
     yield _examine_completion(engine)
 
@@ -132,6 +137,15 @@ def _model_words(model: ModelInfo) -> str:
             return f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters, {words}"
         case BackEnd.NATIVE:
             return f"{model.name}, {model.n_parameters / 1e6:.1f}M parameters"
+
+
+def _describe_tested(item: TestedItem) -> Finding:
+    return Finding(
+        name=item.name,
+        ok=item.ok,
+        found=item.found,
+        to_do=_NOTHING if item.ok else item.to_do,
+    )
 
 
 def _examine_fim(engine: Engine) -> Finding:

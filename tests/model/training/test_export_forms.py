@@ -47,6 +47,7 @@ def folder(
     weights = {name: p.detach() for name, p in network.named_parameters()}
     export_model(weights, tiny_config, tokenizer, folder, repository_context=True)
     (folder / "MODEL_CARD.md").write_text("a card")
+    _state_untrained(folder)
     return folder
 
 
@@ -179,6 +180,12 @@ def test_a_full_disk_leaves_no_half_of_a_gguf_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def _state_untrained(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["fimble"]["untrained"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def test_what_a_model_says_of_other_files_is_what_serving_does(
     folder: Path, tiny_config: NetworkConfig, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
@@ -188,4 +195,5 @@ def test_what_a_model_says_of_other_files_is_what_serving_does(
     network = load_float_network(folder)
     export_model(dict(network.named_parameters()), tiny_config, tokenizer, tmp_path)
     assert "repository_context" not in json.loads((tmp_path / "config.json").read_text())["fimble"]
+    _state_untrained(tmp_path)
     assert not load(tmp_path, dtype="float32", n_threads=1).codec.shows_files
