@@ -153,7 +153,7 @@ def test_check_passes_with_the_shipped_model() -> None:
     assert report["ok"] is True
     names = [finding["name"] for finding in report["findings"]]
     assert names == [
-        *("python", "torch", "tokenizers", "device", "model"),
+        *("python", "torch", "tokenizers", "device", "privacy", "model"),
         *("special tokens", "typed strings", "prompt", "stop tokens", "known holes"),
         *("fill-in-the-middle", "completion"),
     ]
