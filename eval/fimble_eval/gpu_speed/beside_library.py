@@ -24,13 +24,13 @@ __all__ = ["measure_beside_transformers"]
 _SHAPE = "1.5b"
 
 
-def measure_beside_transformers(options: GpuOptions) -> PartResult:
+def measure_beside_transformers(contender: str, options: GpuOptions) -> PartResult:
     """Tokens a second with one prompt and with 64, prompts of 128 tokens, prefill included."""
     n_prompt, n_new = (16, 4) if options.is_rehearsal else (128, 64)
     n_most = 4 if options.is_rehearsal else 64
     config = config_for(_SHAPE, options)
     prompts = [random_ids(n_prompt, config.vocabulary_size, seed) for seed in range(n_most)]
-    theirs, failures = _run_theirs(config, options, prompts, n_new)
+    theirs, failures = _run_theirs(contender, config, options, prompts, n_new)
     gc.collect()
     if options.device != "cpu":
         torch.cuda.empty_cache()
@@ -67,7 +67,7 @@ def _other(prompt: Sequence[int]) -> list[int]:
 
 
 def _run_theirs(
-    config: NetworkConfig, options: GpuOptions, prompts: list[list[int]], n_new: int
+    contender: str, config: NetworkConfig, options: GpuOptions, prompts: list[list[int]], n_new: int
 ) -> tuple[dict[tuple[str, int], float], dict[str, str]]:
     """Rates by contender and rows, and why a contender has none."""
     model = _build_theirs(config, options)
@@ -76,7 +76,7 @@ def _run_theirs(
         "continuous batching": lambda some: _generate_batch(model, some, n_new),
     }
     rates, failures = {}, {}
-    for name, run in contenders.items():
+    for name, run in ((contender, contenders[contender]),):
         for n_rows in (1, len(prompts)):
             try:
                 run([_other(prompt) for prompt in prompts[:n_rows]])

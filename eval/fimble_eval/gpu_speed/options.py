@@ -22,7 +22,8 @@ LIMITS_S: Mapping[str, int] = {
     "keystroke": 35,
     "batch": 40,
     "typists": 60,
-    "transformers": 60,
+    "transformers": 35,
+    "transformers-batching": 25,
     "speculation": 35,
 }
 

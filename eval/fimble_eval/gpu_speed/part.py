@@ -56,10 +56,10 @@ def _typists(options: GpuOptions) -> PartResult:
     return measure_crowd(options)
 
 
-def _transformers(options: GpuOptions) -> PartResult:
+def _transformers(contender: str, options: GpuOptions) -> PartResult:
     from fimble_eval.gpu_speed.beside_library import measure_beside_transformers
 
-    return measure_beside_transformers(options)
+    return measure_beside_transformers(contender, options)
 
 
 def _speculation(options: GpuOptions) -> PartResult:
@@ -80,7 +80,8 @@ PARTS: Mapping[str, _Measure] = {
     "keystroke": _keystroke,
     "batch": _batch,
     "typists": _typists,
-    "transformers": _transformers,
+    "transformers": functools.partial(_transformers, "generate"),
+    "transformers-batching": functools.partial(_transformers, "continuous batching"),
     "speculation": _speculation,
 }
 
