@@ -8,6 +8,7 @@ import type { Middleware } from "vscode-languageclient/node";
 import { registerAcceptingParts } from "./acceptingParts.js";
 import { defaultAddress, parseAddress } from "./address.js";
 import { connectShared, type Link, startOwn, type TakeLog } from "./connecting.js";
+import { noteDiagnostics } from "./diagnosing.js";
 import { offerEnvironment } from "./environment.js";
 import { describeExplanation, type Explanation } from "./explanation.js";
 import { Extending } from "./extending.js";
@@ -69,6 +70,7 @@ class Fimble {
     context.subscriptions.push(
       pausing.onDidChange(() => this.drawSilence()),
       vscode.window.onDidChangeActiveTextEditor((editor) => this.takeFocus(editor)),
+      vscode.languages.onDidChangeDiagnostics(({ uris }) => this.takeDiagnostics(uris)),
       vscode.workspace.onDidChangeConfiguration((event) => this.takeSettings(event)),
     );
     this.drawSilence();
@@ -224,6 +226,16 @@ class Fimble {
     if (editor !== undefined && client !== undefined) {
       const uri = client.code2ProtocolConverter.asUri(editor.document.uri);
       this.server.notify("textDocument/didFocus", { textDocument: { uri } });
+    }
+  }
+
+  /** Only of the document that is typed in: a whole project's are many, and of no use here. */
+  private takeDiagnostics(uris: readonly vscode.Uri[]): void {
+    const document = vscode.window.activeTextEditor?.document;
+    const isOurs = uris.some((uri) => uri.toString() === document?.uri.toString());
+    if (document !== undefined && isOurs && this.server.client !== undefined) {
+      const found = vscode.languages.getDiagnostics(document.uri);
+      this.server.notify("fimble/diagnostics", noteDiagnostics(this.activeUri(), found));
     }
   }
 

@@ -41,7 +41,7 @@ def plan_pool_bytes(
     >>> tiny = dict(n_layers=1, n_key_heads=1, head_size=1, dtype=torch.float32, max_tokens=64)
     >>> layout = KvLayout(device=torch.device("cpu"), **tiny)
     >>> plan_pool_bytes(layout, free_bytes=9000, share=0.5, floor_bytes=1000, n_most_rows=16)
-    4096
+    3584
     """
     n_bytes = int(share * max(free_bytes - floor_bytes, 0))
     page_bytes = layout.bytes_per_page

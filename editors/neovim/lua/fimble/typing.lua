@@ -1,6 +1,7 @@
 --- What happens while a user types in a buffer: draw anew what still fits, else take it away and
 --- ask. Owns the buffers' autocommands and the last text seen; drawing and asking are others' work.
 local asking = require("fimble.asking")
+local diagnosing = require("fimble.diagnosing")
 local menu = require("fimble.menu")
 local offer = require("fimble.offer")
 local server = require("fimble.server")
@@ -132,6 +133,9 @@ function M.watch(buf)
   on({ "InsertLeave", "BufLeave", "WinLeave" }, M.stop)
   on("BufEnter", function()
     tell_focus(buf)
+  end)
+  on("DiagnosticChanged", function()
+    diagnosing.tell(buf)
   end)
   if buf == vim.api.nvim_get_current_buf() then
     tell_focus(buf)
