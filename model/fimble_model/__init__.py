@@ -11,7 +11,7 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
     I tiles of slots       R rows of a tile           G query heads of one key/value head
 """
 
-from fimble_model.freeing import give_back_memory
+from fimble_model.freeing import built_to_stay, give_back_memory
 from fimble_model.loading import LoadProgress, Stated, load
 from fimble_model.shipped import ShippedModel, default_model_name, shipped_models
 
@@ -19,6 +19,7 @@ __all__ = [
     "LoadProgress",
     "ShippedModel",
     "Stated",
+    "built_to_stay",
     "default_model_name",
     "give_back_memory",
     "load",

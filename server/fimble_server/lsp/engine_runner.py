@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fimble_model import LoadProgress, give_back_memory
+from fimble_model import LoadProgress, built_to_stay, give_back_memory
 from fimble_model.engine.protocol import Clock, Engine, EngineHoldings, EngineWork, ModelInfo
 from fimble_server.completion.project_texts import ProjectTexts
 from fimble_server.errors import EndpointError, FimbleError
@@ -201,7 +201,8 @@ class EngineRunner:
         self._report(EngineStatus(state=EngineState.LOADING))
         started_ms = self._clock.now_ms()
         try:
-            engine = build(self._report_progress)
+            with built_to_stay():
+                engine = build(self._report_progress)
         except FimbleError as error:
             self._fail(error, waiting)
         except Exception as error:  # noqa: BLE001 - a wall: the thread outlives a loader's fault
