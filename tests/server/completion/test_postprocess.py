@@ -115,12 +115,16 @@ def _own_closers(text: str) -> set[int]:
 
 
 def _repeats(text: str, right: str) -> bool:
-    """True where the text's end is the beginning of `right`, its own closers apart."""
+    """True where the text's end is the beginning of `right`.
+
+    Its own closers apart, and the end of a longer word: `shape` before `else` repeats no `e`.
+    """
     body, ahead = text.rstrip(), right.strip()
     own = _own_closers(body)
     for n_chars in range(1, min(len(body), len(ahead)) + 1):
         is_own = any(index in own for index in range(len(body) - n_chars, len(body)))
-        if body.endswith(ahead[:n_chars]) and not is_own:
+        cuts_word = body[-n_chars - 1 : len(body) - n_chars + 1].isalnum() and n_chars < len(body)
+        if body.endswith(ahead[:n_chars]) and not is_own and not cuts_word:
             return True
     return False
 
