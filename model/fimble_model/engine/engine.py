@@ -6,8 +6,6 @@ others. Never decides what a prompt holds. One thread owns it and makes every ca
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
 from fimble_model.engine.drafting_trial import DraftingTrial
 from fimble_model.engine.drawing import Drawing
+from fimble_model.engine.faults import log_fault, refuse_unknown_ids
 from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
@@ -47,8 +46,6 @@ from fimble_model.errors import RequestError
 from fimble_model.network.cost import PassCost
 
 __all__ = ["NativeEngine"]
-
-log = logging.getLogger(__name__)
 
 # A row waits for another's prefill where that saves it at least this many tokens. Guessed.
 _WORTH_WAITING_TOKENS = 32
@@ -138,7 +135,7 @@ class NativeEngine:
         request_id = request.request_id
         assert request_id not in self._waiting, "a request id is in use"
         assert request_id not in self._running, "a request id is in use"
-        self._refuse_unknown_ids(request.prompt.token_ids)
+        refuse_unknown_ids(request.prompt.token_ids, self._model.vocabulary_size)
         plan = self._plan_healing(request.prompt.healing_text)
         middle = Middle(
             token_bytes=self._codec.tokenizer.token_bytes,
@@ -212,15 +209,6 @@ class NativeEngine:
         if not self.has_work:
             self._passes.runner.rest()
         return deltas
-
-    def _refuse_unknown_ids(self, token_ids: Sequence[TokenId]) -> None:
-        vocabulary_size = self._model.vocabulary_size
-        if min(token_ids) < 0 or max(token_ids) >= vocabulary_size:
-            raise RequestError(
-                expected=f"token ids from 0 to {vocabulary_size - 1}",
-                found=f"ids from {min(token_ids)} to {max(token_ids)}",
-                to_do="Build prompts with this engine's own codec.",
-            )
 
     def _plan_healing(self, healing_text: str) -> HealingPlan | None:
         codec = self._codec
@@ -316,7 +304,7 @@ class NativeEngine:
         return [delta for delta in deltas if delta is not None]
 
     def _draft(self, row: Row, least_probability: float) -> int:
-        """Have a decoding row guess what follows; how many tokens it would have checked.
+        """Have a row guess what follows; how many tokens it would have checked.
 
         A fault there costs the row its drafts, not its answer.
         """
@@ -334,7 +322,7 @@ class NativeEngine:
             self._passes.costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             row.can_draft, row.drafter, row.drafts = False, None, []
-            _log_fault("row %s drafts no more: %s\n%s", row, error)
+            log_fault("row %s drafts no more: %s\n%s", row, error)
         return len(row.drafts)
 
     def _try_advance(self, row: Row, answer: Answer, drawn: list[Drawn] | None) -> Delta | None:
@@ -346,18 +334,31 @@ class NativeEngine:
         return row.progress() if reason is None else self._end(row, reason)
 
     def _advance(self, row: Row, answer: Answer, tokens: list[Drawn] | None) -> FinishReason | None:
-        if row.is_in_prefill:
-            assert isinstance(answer, Tensor), "the first token is drawn here"
-            if len(answer):
-                row.trial_logprobs.append(answer)
-            if row.n_pending:
-                return None
-            drawn = self._drawing.draw_first(row)
-            row.times.first_token_ms = self._clock.now_ms()
-            return self._take(row, drawn)
+        if not row.is_in_prefill:
+            return self._take_drafts(row, answer, tokens)
+        assert isinstance(answer, Tensor), "the first token is drawn here"
+        if len(answer):
+            row.trial_logprobs.append(answer[: len(answer) - len(row.drafts)])
+        if row.n_pending > 0:
+            return None
+        first = self._drawing.draw_first(row)
+        row.times.first_token_ms = self._clock.now_ms()
+        if row.drafter is None:
+            return self._take(row, first)
+        reason = self._take_drafts(row, answer, tokens, first)
+        row.n_first_tokens = len(row.middle.tokens)
+        return reason
+
+    def _take_drafts(
+        self, row: Row, answer: Answer, tokens: list[Drawn] | None, first: Drawn | None = None
+    ) -> FinishReason | None:
+        """Draw at every line until a token is not what was drafted; `first` is drawn already."""
         n_known = len(row.known_ids)
         for index, draft_id in enumerate((*row.drafts, None)):
-            drawn = tokens[index] if tokens else self._drawing.draw_next(row, answer, index)
+            if index == 0 and first is not None:
+                drawn = first
+            else:
+                drawn = tokens[index] if tokens else self._drawing.draw_next(row, answer, index)
             reason = self._take(row, drawn)
             if reason is not None or drawn.token_id != draft_id:
                 break
@@ -372,7 +373,7 @@ class NativeEngine:
         return reason
 
     def _fail(self, row: Row, error: Exception, *, is_cache_sound: bool) -> Delta:
-        _log_fault("row %s failed with %s\n%s", row, error)
+        log_fault("row %s failed with %s\n%s", row, error)
         return self._end(row, FinishReason.FAILED, is_cache_sound=is_cache_sound)
 
     def _end(self, row: Row, reason: FinishReason, *, is_cache_sound: bool = True) -> Delta:
@@ -384,12 +385,7 @@ class NativeEngine:
         if row.kv is not None:
             (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
         now_ms = self._clock.now_ms()
-        n_later, has_drafted = len(row.middle.tokens) - 1, row.drafter is not None
+        n_later = len(row.middle.tokens) - max(row.n_first_tokens, 1)
+        has_drafted = row.drafter is not None
         self._trial.note(has_drafted=has_drafted, n_tokens=n_later, ms=row.times.spans(now_ms)[2])
         return row.finish(reason, now_ms)
-
-
-def _log_fault(message: str, row: Row, error: Exception) -> None:
-    """The error's own message is left out: a stop rule's may hold the user's text."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error(message, row.request.request_id, type(error).__name__, where)

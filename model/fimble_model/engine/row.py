@@ -21,7 +21,10 @@ from fimble_model.engine.sampling import Uniforms
 from fimble_model.engine.slots import SlotRow
 from fimble_model.engine.speculation import MOST_DRAFT_TOKENS, DrafterPort, SpeculationPort
 
-__all__ = ["Row", "RowTimes"]
+__all__ = ["MOST_PENDING_BESIDE_DRAFTS", "Row", "RowTimes"]
+
+# A prompt with more to compute than this is new: what follows it is not known from before. Guessed.
+MOST_PENDING_BESIDE_DRAFTS = 16
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Row:
         self.n_accepted_tokens = 0
         self.n_passes = 0
         self.n_prefill_passes = 0
+        self.n_first_tokens = 0
         self.trial_logprobs: list[Tensor] = []
         self.memory: MemoryView | None = None
         self.drafter: DrafterPort | None = None
@@ -93,11 +97,19 @@ class Row:
 
     @property
     def n_most_drafts(self) -> int:
-        """Drafts that could be of use in the next pass; only a decoding row has any."""
-        if self.is_in_prefill or not self.can_draft:
+        """Drafts that could be of use in the next pass.
+
+        A row whose prompt's end is about to be computed may have its first token guessed too, but
+        not while the text at the cursor is to be spelled first.
+        """
+        if not self.can_draft or (self.is_in_prefill and not self._may_guess_first):
             return 0
         n_tokens_left = self.request.max_new_tokens - len(self.middle.tokens)
         return min(MOST_DRAFT_TOKENS, n_tokens_left - 1)
+
+    @property
+    def _may_guess_first(self) -> bool:
+        return self.plan is None and 1 <= self.n_pending <= MOST_PENDING_BESIDE_DRAFTS
 
     @property
     def n_silent_pending(self) -> int:

@@ -180,7 +180,11 @@ class Scheduler:
         if long_rows and n_left:
             n_most = min(n_left, n_beside_tokens) if shares and n_beside_tokens else n_left
             n_left -= self._share_prompts(long_rows, n_most, shares)
-        drafting = [row for row in demands if row.n_draft_tokens and row.n_pending_tokens == 1]
+        drafting = [
+            row
+            for row in demands
+            if row.n_draft_tokens and shares.get(row.request_id) == row.n_pending_tokens
+        ]
         for n_rows_left, row in zip(range(len(drafting), 0, -1), drafting, strict=True):
             n_drafts = min(row.n_draft_tokens, n_left // n_rows_left)
             shares[row.request_id] += n_drafts

@@ -211,6 +211,47 @@ def test_a_drafter_that_is_always_right_saves_its_passes(sampling: Sampling) -> 
     assert finish.n_passes - finish.n_prefill_passes == -(-n_after_first // 8)
 
 
+def _unhealed(request: Request) -> Request:
+    return replace(request, prompt=replace(request.prompt, healing_text=""))
+
+
+@pytest.mark.parametrize("has_memory", [True, False], ids=["memory", "no memory"])
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=IDS)
+def test_the_pass_that_ends_a_known_prompt_checks_drafts_too(
+    sampling: Sampling, has_memory: bool
+) -> None:
+    request = _unhealed(_request(_engine(), 600, sampling=sampling, has_memory=has_memory))
+    plain = run_alone(_engine(speculates=False), request)
+    right = [token.token_id for token in plain.tokens]
+    engine = _engine(speculation=_Scripted(lambda n_read, n_most: right[n_read:][: min(n_most, 7)]))
+    new = run_alone(engine, request)
+    known = run_alone(engine, request)
+    _assert_equal(new, plain)
+    _assert_equal(known, plain)
+    _assert_counts_add_up(known)
+    assert known.n_prefill_passes == 1
+    assert known.n_passes == -(-_n_decided(plain) // 8)
+
+
+@given(seed=st.integers(0, 2**16), n_right=st.integers(0, 9))
+@settings(max_examples=25)
+def test_drafts_beside_a_prompt_change_no_token(seed: int, n_right: int) -> None:
+    request = _unhealed(_request(_engine(), 600 + seed % 40, sampling=SAMPLINGS[seed % 2]))
+    plain = run_alone(_engine(speculates=False), request)
+    right = [token.token_id for token in plain.tokens]
+    chance = random.Random(seed)
+
+    def script(n_read: int, n_most: int) -> list[int]:
+        wrong = [chance.randrange(TINY_CONFIG.vocabulary_size) for _ in range(3)]
+        return [*right[n_read:][:n_right], *wrong][:n_most]
+
+    engine = _engine(speculation=_Scripted(script))
+    for finish in (run_alone(engine, request), run_alone(engine, request)):
+        _assert_equal(finish, plain)
+        _assert_counts_add_up(finish)
+    assert engine.n_rows_in_use == 0
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=IDS)
 def test_a_drafter_that_is_always_wrong_costs_no_pass_and_changes_nothing(
     sampling: Sampling,
