@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,10 @@ def test_a_batch_writes_the_reference_tokens(variant: str, tmp_path: Path) -> No
     """Three rows share passes of at most 50 tokens, and speculate."""
     reference = make_tiny_checkpoint(tmp_path, tokenizer=False, **TINY_VARIANTS[variant])  # type: ignore[arg-type]  # a table of keyword arguments
     engine = _engine(tmp_path, Dtype.FLOAT32)
-    requests = [build_request(name, _prompt(name), max_new_tokens=N_NEW) for name in PROMPTS]
+    requests = [
+        replace(build_request(name, _prompt(name), max_new_tokens=N_NEW), speculates=True)
+        for name in PROMPTS
+    ]
     deltas = run_all(engine, requests)
     n_drafted = 0
     for name, prompt_ids in PROMPTS.items():
