@@ -1,4 +1,4 @@
-"""The whole path with a network that only transformers runs: two editors on one real server."""
+"""The whole path with a network that only transformers runs: an editor on a real server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A model of `fimble-base`'s shape with random weights: fast or slow as the real one, but dumb.
 
-Owns the shape and the writing of its folder. For measuring speed where the shipped model is much
+Owns the writing of its folder. For measuring speed where the shipped model is much
 smaller; what it says means nothing.
 """
 
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.families import build_config_values
+from fimble_model.network.shapes import SHAPES
 from fimble_model.network.transformer import Transformer
 from fimble_model.network.weights import to_checkpoint_tensors
 from fimble_model.shipped import find_model_folder
@@ -21,18 +22,7 @@ from fimble_model.text.byte_alphabet import CHARACTER_OF_BYTE
 
 __all__ = ["BASE_SHAPE", "write_random_model", "write_random_tokenizer"]
 
-# 62.1 million parameters, 640 x 12: the upper end of what fits a CPU.
-BASE_SHAPE = NetworkConfig(
-    n_layers=12,
-    width=640,
-    n_query_heads=10,
-    n_key_heads=2,
-    head_size=64,
-    feed_forward_width=1728,
-    vocabulary_size=16_384,
-    max_positions=2048,
-    qk_norm=True,
-)
+BASE_SHAPE = SHAPES["fimble-base"]
 
 
 def write_random_model(folder: Path, *, config: NetworkConfig = BASE_SHAPE, seed: int = 0) -> None:

@@ -1,19 +1,21 @@
 """Networks of known shapes with random weights, and engines over them.
 
-Owns the shapes. What such a network says means nothing; how long it takes is what the real one
-takes, for no kernel looks at values.
+Owns their short names and the engines. What such a network says means nothing; how long it takes
+is what the real one takes, for no kernel looks at values.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
-from fimble_eval.engine_speed.random_model import BASE_SHAPE, write_random_tokenizer
+from fimble_eval.engine_speed.random_model import write_random_tokenizer
 from fimble_eval.gpu_speed.options import GpuOptions
 from fimble_model.assembly import assemble_engine
 from fimble_model.engine.protocol import Engine
 from fimble_model.engine.scheduler import PassLimits
+from fimble_model.network import shapes
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement
 from fimble_model.network.weights import random_network
@@ -23,30 +25,16 @@ from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
 __all__ = ["SHAPES", "build_engine", "config_for", "dtype_for"]
 
 
-def _qwen(
-    n_layers: int, width: int, n_heads: int, n_key_heads: int, inner: int, *, is_tied: bool
-) -> NetworkConfig:
-    """Qwen2.5-Coder's config.json in our words; its context cut to what is measured."""
-    return NetworkConfig(
-        n_layers=n_layers,
-        width=width,
-        n_query_heads=n_heads,
-        n_key_heads=n_key_heads,
-        head_size=width // n_heads,
-        feed_forward_width=inner,
-        vocabulary_size=151_936 if is_tied else 152_064,
-        max_positions=4096,
-        rope_theta=1_000_000.0,
-        tied_embeddings=is_tied,
-        qkv_bias=True,
-    )
-
-
+# The context cut to what is measured: a longer one only makes tables of angles longer.
+_N_POSITIONS = 4096
 SHAPES = {
-    "0.5b": _qwen(24, 896, 14, 2, 4864, is_tied=True),
-    "1.5b": _qwen(28, 1536, 12, 2, 8960, is_tied=True),
-    "7b": _qwen(28, 3584, 28, 4, 18_944, is_tied=False),
-    "base": BASE_SHAPE,
+    short: dataclasses.replace(shape, max_positions=min(shape.max_positions, _N_POSITIONS))
+    for short, shape in (
+        ("0.5b", shapes.SHAPES["qwen2.5-coder-0.5b"]),
+        ("1.5b", shapes.SHAPES["qwen2.5-coder-1.5b"]),
+        ("7b", shapes.SHAPES["qwen2.5-coder-7b"]),
+        ("base", shapes.SHAPES["fimble-base"]),
+    )
 }
 
 _TINY = NetworkConfig(
