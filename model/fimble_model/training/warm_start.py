@@ -18,7 +18,7 @@ from fimble_model.network.device import choose_placement
 from fimble_model.network.transformer import Transformer
 from fimble_model.network.weights import load_network
 from fimble_model.text.byte_alphabet import try_token_bytes
-from fimble_model.training.faults import TrainingError
+from fimble_model.training.growth import deepen
 from fimble_model.training.tokenizer import load_tokenizer
 
 __all__ = ["load_float_network", "load_starting_weights", "transplant_embedding"]
@@ -35,18 +35,14 @@ def load_starting_weights(
 ) -> dict[str, Tensor]:
     """Weights for a network of `config`, by our names, from a model folder of the same layers.
 
-    Raises `TrainingError` where the shapes differ in anything but vocabulary and context.
+    A deeper recipe gets more layers that add nothing yet (`growth`). Raises `TrainingError` where
+    the shapes differ in anything but vocabulary, context and a larger number of layers.
     """
     network = load_float_network(folder)
     old = network.config
     same = replace(old, vocabulary_size=config.vocabulary_size, max_positions=config.max_positions)
-    if same != config:
-        raise TrainingError(
-            expected=f"a model of {config.n_layers} layers of width {config.width} like the recipe",
-            found=f"one of {old.n_layers} layers of width {old.width}, or of other heads or norms",
-            to_do="Choose a model that was made with the same recipe, or train from nothing.",
-        )
-    weights = {name: p.detach().float().clone() for name, p in network.named_parameters()}
+    learned = {name: p.detach().float() for name, p in network.named_parameters()}
+    weights = deepen(learned, same, config)
     old_tokenizer = load_tokenizer(folder / "tokenizer.json")
     if old_tokenizer.get_vocab() != tokenizer.get_vocab():
         weights["embedding.weight"] = transplant_embedding(
