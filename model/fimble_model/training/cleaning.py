@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fimble_model.training.documents import Document
-from fimble_model.training.duplicates import NearDuplicates
+from fimble_model.training.duplicates import Hashes, NearDuplicates, hash_words
 from fimble_model.training.languages import Language, language_of
 from fimble_model.training.scrub import BenchmarkScrub
 
@@ -30,6 +30,9 @@ _MAX_PROSE_LINE_CHARS = 2000
 _MAX_PACKAGE_CHARS = 8_000_000
 _ONE_TEST_FILE_IN = 4
 _SURPLUS_TEST = "surplus test"
+_BEYOND_SHARE = "beyond the package's share"
+_CONTAMINATED = "holds a benchmark's 13-gram"
+_FULL_SHARE = 0.99
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _GENERATED = re.compile(
@@ -59,6 +62,7 @@ _LICENCE_WORDS = re.compile(
     r"redistribution|liable)"
 )
 _EMAIL = re.compile(r"[\w.+-]{1,64}@(?!example\.)[\w-]{1,63}(\.[\w-]{2,63})+")
+_ADDRESS_END = re.compile(r"@[\w-]+\.")
 _SECRET = re.compile(
     r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|xox[baprs]-[A-Za-z0-9-]{10,}|"
     r"sk-[A-Za-z0-9_-]{20,}|AIza[\w-]{35}|eyJ[\w-]{20,}\.[\w-]{20,}\.[\w-]{10,}|"
@@ -98,7 +102,9 @@ def clean_documents(
     kept: list[Document] = []
     for document in documents:
         on_document()
-        reason = why_unfit(document.path, document.text)
+        # A package that has given nearly all it may is not looked through to its last file.
+        is_full = taken_chars[document.package] > package_chars * _FULL_SHARE
+        reason = _BEYOND_SHARE if is_full else why_unfit(document.path, document.text)
         if whole_tests and reason == _SURPLUS_TEST:
             reason = why_unfit("", document.text)
         text = ""
@@ -108,11 +114,11 @@ def clean_documents(
             if len(text) < _MIN_FILE_CHARS:
                 reason = "too short or too long"
         if reason is None and taken_chars[document.package] + len(text) > package_chars:
-            reason = "beyond the package's share"
-        if reason is None and scrub.is_contaminated(text):
-            reason = "holds a benchmark's 13-gram"
+            reason = _BEYOND_SHARE
         if reason is None:
-            reason = _why_repeated(text, exact, near)
+            words = hash_words(text)
+            reason = _CONTAMINATED if scrub.holds_words(words) else None
+            reason = reason or _why_repeated(text, words, exact, near)
         if reason is not None:
             removed[reason] += 1
             continue
@@ -122,13 +128,13 @@ def clean_documents(
     return Cleaned(documents=tuple(kept), removed=dict(removed), changed=dict(changed))
 
 
-def _why_repeated(text: str, exact: set[bytes], near: NearDuplicates) -> str | None:
+def _why_repeated(text: str, words: Hashes, exact: set[bytes], near: NearDuplicates) -> str | None:
     """Note the text and say whether it, or nearly it, was seen before."""
     digest = hashlib.sha256(re.sub(r"\s+", " ", text).encode()).digest()
     if digest in exact:
         return "exact duplicate"
     exact.add(digest)
-    return None if near.add_if_new(text) else "near duplicate"
+    return None if near.add_words_if_new(words) else "near duplicate"
 
 
 def why_unfit(path: str, text: str) -> str | None:
@@ -179,7 +185,9 @@ def clean_text(text: str, language: Language | None = None) -> tuple[str, tuple[
     masked = _SECRET.sub("SECRET", masked)
     if masked != without_header:
         changes.append("secret masked")
-    anonymous = _EMAIL.sub("user@example.com", masked)
+    # The pattern looks far ahead at every word; most files have nothing like an address.
+    has_address = _ADDRESS_END.search(masked) is not None
+    anonymous = _EMAIL.sub("user@example.com", masked) if has_address else masked
     if anonymous != masked:
         changes.append("e-mail address masked")
     return anonymous, tuple(changes)

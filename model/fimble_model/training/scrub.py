@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fimble_model.training.duplicates import hash_ngrams
+from fimble_model.training.duplicates import Hashes, hash_ngrams, hash_words
 from fimble_model.training.faults import TrainingError
 
 __all__ = ["BenchmarkScrub", "load_scrub"]
@@ -25,7 +25,7 @@ class BenchmarkScrub:
     """The 13-grams of all benchmark texts. Immutable once built."""
 
     def __init__(self, texts: Iterator[str]) -> None:
-        grams = [hash_ngrams(text, _N_WORDS) for text in texts]
+        grams = [hash_ngrams(hash_words(text), _N_WORDS) for text in texts]
         self._grams = np.unique(np.concatenate(grams)) if grams else np.empty(0, np.uint64)
 
     @property
@@ -35,9 +35,13 @@ class BenchmarkScrub:
 
     def is_contaminated(self, text: str) -> bool:
         """True where `text` shares 13 words in a row with a benchmark."""
+        return self.holds_words(hash_words(text))
+
+    def holds_words(self, words: Hashes) -> bool:
+        """The same of a text whose words are hashed already."""
         if not self.n_grams:
             return False
-        grams = hash_ngrams(text, _N_WORDS)
+        grams = hash_ngrams(words, _N_WORDS)
         # Both are sorted sets: look up where each gram would stand, and see if it stands there.
         at = np.searchsorted(self._grams, grams).clip(max=self.n_grams - 1)
         return bool((self._grams[at] == grams).any())
