@@ -19,17 +19,12 @@ from fimble_model.engine.clock import SystemClock
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
 from fimble_model.training.bars import console, reporter, stage_bar
-from fimble_model.training.displays import (
-    draw_plan,
-    show_chars_per_token,
-    show_dry_run,
-    show_plan,
-    show_scores,
-)
+from fimble_model.training.carrying_verbs import carry, take
+from fimble_model.training.displays import show_chars_per_token, show_dry_run, show_scores
 from fimble_model.training.documents import load_packed
 from fimble_model.training.dry_run import measure_steps
 from fimble_model.training.forms import FORMS, path_beside, write_form
-from fimble_model.training.hardware_speed import measure_hardware
+from fimble_model.training.interrupts import told_to_stop
 from fimble_model.training.neighbours import Neighbours
 from fimble_model.training.options import (
     AlsoOption,
@@ -48,12 +43,13 @@ from fimble_model.training.options import (
     RowsOption,
     SeedOption,
     SourcesOption,
+    StopAfterOption,
     ThreadsOption,
     WorkersOption,
     WorkOption,
 )
 from fimble_model.training.own_code import read_own_code
-from fimble_model.training.planning import optimal_parameters, plan_sizes
+from fimble_model.training.planning_verb import plan
 from fimble_model.training.recipes import find_recipe
 from fimble_model.training.samples import Layout, SampleMaker
 from fimble_model.training.sources import SHIPPED_SOURCES, load_sources
@@ -196,8 +192,9 @@ def train(
     workers: WorkersOption = 0,
     rows: RowsOption = None,
     dry_run: DryRunOption = 0,
-) -> None:
-    """Train; interrupt it and run it again to go on.
+    stop_after: StopAfterOption = None,
+) -> bool:
+    """Train; interrupt it and run it again to go on, for longer too (--minutes).
 
     On a machine that does other work too, one thread loses less than two that wait for each
     other, and OMP_WAIT_POLICY=PASSIVE keeps the waiting cheap.
@@ -217,15 +214,20 @@ def train(
     )
     if dry_run:
         show_dry_run(measure_steps(trainer, SystemClock(), n_steps=dry_run), console)
-        return
-    with stage_bar() as bar:
+        return False
+    after_s = None if stop_after is None else stop_after * 60
+    with stage_bar() as bar, told_to_stop(SystemClock(), after_s=after_s) as should_stop:
         task = bar.add_task("train", total=time_s)
         workshop.train(
             trainer,
             clock=SystemClock(),
             checkpoint_every_s=_CHECKPOINT_EVERY_S,
             on_progress=reporter(bar, lambda elapsed_s: bar.update(task, completed=elapsed_s)),
+            should_stop=should_stop,
         )
+    if trainer.share < 1.0:
+        console.print(f"stopped at {trainer.share:.1%}; run the same command again to go on")
+    return trainer.share >= 1.0
 
 
 @app.command()
@@ -237,6 +239,7 @@ def export(
     cases: CasesOption = 200,
     compare: CompareOption = None,
     also: AlsoOption = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Measure the newest checkpoint and write the model folder and its card."""
     torch.set_num_threads(threads)
@@ -245,7 +248,9 @@ def export(
     targets = {form: path_beside(folder, form) for form in also or ()}
     with console.status("measuring"):
         today = datetime.now(tz=UTC).date()
-        facts = workshop.export(folder, made_on=today, n_cases=cases, compared_with=compare)
+        facts = workshop.export(
+            folder, made_on=today, n_cases=cases, compared_with=compare, device=device
+        )
         for form, target in targets.items():
             write_form(folder, form, target)
     score = facts.score
@@ -321,27 +326,6 @@ def tune_model(
     console.print(f"To use it, set the model's name to {target.resolve()}", soft_wrap=True)
 
 
-@app.command()
-def plan(
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Training time.")] = 90.0,
-    tflops: Annotated[
-        float | None,
-        typer.Option("--tflops", help="Training speed reached, in 10^12 operations a second."),
-    ] = None,
-    picture: Annotated[Path, typer.Option("--picture", help="Where the plot goes.")] = Path(
-        "plan.png"
-    ),
-) -> None:
-    """Say which size to train in a given time, and what each costs to serve here."""
-    clock = SystemClock()
-    given = None if tflops is None else tflops * 1e12
-    hardware = measure_hardware(clock, training_flops=given)
-    plans = plan_sizes(hardware, minutes * 60)
-    show_plan(plans, optimal_parameters(hardware.training_flops, minutes * 60), console)
-    draw_plan(plans, picture)
-    console.print(f"the plot is in {picture}")
-
-
 @app.command(name="all")
 def all_stages(
     work: WorkOption = _DEFAULT_WORK,
@@ -356,18 +340,32 @@ def all_stages(
     cases: CasesOption = 200,
     device: DeviceOption = "cpu",
     workers: WorkersOption = 0,
+    stop_after: StopAfterOption = None,
+    also: AlsoOption = None,
 ) -> None:
-    """Every stage in turn; those that are done already are not done again."""
+    """Every stage in turn; those that are done already are not done again.
+
+    Where the data is packed already, as on a machine it was carried to, nothing is fetched.
+    """
     workshop = _workshop(work, model)
-    corpus(work, model, sources)
-    if not (workshop.corpus_folder / "clean.json").is_file():
-        clean(work, model, benchmarks)
     if not workshop.data_folder.is_dir():
+        corpus(work, model, sources)
+        if not (workshop.corpus_folder / "clean.json").is_file():
+            clean(work, model, benchmarks)
         pack(work, model)
     if not (workshop.model_folder / "tokenizer.json").is_file():
         tokenizer(work, model)
-    train(work, model, minutes, threads, seed, compiled, device=device, workers=workers)
-    export(work, model, out, threads, cases)
+    is_over = train(
+        work, model, minutes, threads, seed, compiled,
+        device=device, workers=workers, stop_after=stop_after,
+    )  # fmt: skip
+    if is_over:
+        export(work, model, out, threads, cases, also=also, device=device)
+
+
+app.command()(plan)
+app.command()(carry)
+app.command()(take)
 
 
 def _n_bytes(path: Path) -> int:

@@ -18,9 +18,9 @@ from fimble_model.training.storage import open_whole
 
 __all__ = ["Document", "load_documents", "load_packed", "pack_documents", "write_documents"]
 
-_XZ_PRESET = 2
+_XZ_PRESET = 3
 # What is looked at between two parts: no part is longer than the limit by more than this packed.
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

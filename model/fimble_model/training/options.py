@@ -27,6 +27,7 @@ __all__ = [
     "RowsOption",
     "SeedOption",
     "SourcesOption",
+    "StopAfterOption",
     "ThreadsOption",
     "WorkOption",
     "WorkersOption",
@@ -41,6 +42,12 @@ BenchmarksOption = Annotated[
 ]
 MinutesOption = Annotated[
     float | None, typer.Option("--minutes", min=0.01, help="Training time; the recipe's if absent.")
+]
+StopAfterOption = Annotated[
+    float | None,
+    typer.Option(
+        "--stop-after", min=0.01, help="Minutes that this call has; run it again to go on."
+    ),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads to train with.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of weights, order and cuts.")]

@@ -26,6 +26,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.training.checkpoint import load_latest_checkpoint, write_checkpoint
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import Optimisers, OptimiserSettings
+from fimble_model.training.rescue import load_rescue, write_rescue
 from fimble_model.training.row_workers import Rows
 from fimble_model.training.schedule import AVERAGING_STARTS_AT, rate_scale_at
 
@@ -149,28 +150,38 @@ class Trainer:
 
     @torch.no_grad()
     def restore(self, state: dict[str, object]) -> None:
-        """Take over what `state` returned. Raises `TrainingError` for another run's state."""
+        """Take over what `state` returned, or what was rescued of it.
+
+        A run that is given another time goes on in the new one. Raises `TrainingError` for
+        another run's state.
+        """
         if not _is_same_run(state["settings"], self.settings):
             raise TrainingError(
                 expected="a checkpoint of a run with these settings",
                 found="one of a run with others",
                 to_do="Use the settings of that run, or another folder.",
             )
-        network, average = state["network"], state["average"]
+        network = state["network"]
         assert isinstance(network, dict)
-        assert isinstance(average, dict)
         self._copy_weights(network)
-        for name, tensor in average.items():
-            self._average[name].copy_(tensor)
-        optimisers = state["optimisers"]
-        assert isinstance(optimisers, dict)
-        self._optimisers.restore(optimisers)
         self._stream.next_index = _whole(state["next_row"])
-        self._n_averaged = _whole(state["n_averaged"])
         self.n_steps = _whole(state["n_steps"])
         elapsed_s = state["elapsed_s"]
         assert isinstance(elapsed_s, float)
         self.elapsed_s = elapsed_s
+        if "optimisers" in state:
+            self._restore_optimisers(state)
+
+    def _restore_optimisers(self, state: dict[str, object]) -> None:
+        average, optimisers = state["average"], state["optimisers"]
+        assert isinstance(average, dict)
+        assert isinstance(optimisers, dict)
+        self._optimisers.restore(optimisers)
+        for name, tensor in average.items():
+            self._average[name].copy_(tensor)
+        # The average of a run that was over means nothing to one that is given more time.
+        is_averaging = self.share >= AVERAGING_STARTS_AT
+        self._n_averaged = _whole(state["n_averaged"]) if is_averaging else 0
 
     @torch.no_grad()
     def _copy_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -194,13 +205,15 @@ def train(
     clock: Clock,
     checkpoint_every_s: float,
     on_progress: Callable[[Progress], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train until the run's time is over, going on from the newest checkpoint in `folder`.
+    """Train until the run's time is over or `should_stop`, from the newest checkpoint in `folder`.
 
-    Leaves checkpoints in `folder/checkpoints` and one line a report in `folder/progress.jsonl`.
+    Leaves checkpoints in `folder/checkpoints`, what to carry off in `folder/rescue`, and one line
+    a report in `folder/progress.jsonl`. Without checkpoints it goes on from what was rescued.
     """
     checkpoints = folder / "checkpoints"
-    state = load_latest_checkpoint(checkpoints)
+    state = load_latest_checkpoint(checkpoints) or load_rescue(folder / "rescue")
     if state is not None:
         trainer.restore(state)
     losses: list[float] = []
@@ -208,7 +221,7 @@ def train(
     with (folder / "progress.jsonl").open("ab", buffering=0) as file:
         # All time counts, that of checkpoints and of a stopped process too: the run ends on time.
         seen_ms = clock.now_ms()
-        while trainer.share < 1.0:
+        while trainer.share < 1.0 and not should_stop():
             loss, norm = trainer.step()
             now_ms = clock.now_ms()
             trainer.elapsed_s += (now_ms - seen_ms) / 1000
@@ -220,9 +233,16 @@ def train(
                 _note(progress, file)
                 on_progress(progress)
             if trainer.elapsed_s - written_at_s >= checkpoint_every_s:
-                write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
+                _keep(trainer, folder)
                 written_at_s = trainer.elapsed_s
-    write_checkpoint(trainer.state(), checkpoints, n_steps=trainer.n_steps)
+    _keep(trainer, folder)
+
+
+def _keep(trainer: Trainer, folder: Path) -> None:
+    """Write the state twice: whole, and small enough to carry."""
+    state = trainer.state()
+    write_checkpoint(state, folder / "checkpoints", n_steps=trainer.n_steps)
+    write_rescue(state, folder / "rescue")
 
 
 def _note(progress: Progress, file: RawIOBase) -> None:
@@ -292,7 +312,7 @@ def _describe(settings: TrainingSettings) -> str:
 
 
 def _is_same_run(described: object, settings: TrainingSettings) -> bool:
-    """Whether a checkpoint is of a run with these settings.
+    """Whether a checkpoint is of a run with these settings, however long that was to take.
 
     What a network had no word for when the checkpoint was written counts as what is usual.
     """
@@ -300,6 +320,7 @@ def _is_same_run(described: object, settings: TrainingSettings) -> bool:
     theirs, ours = json.loads(described), json.loads(_describe(settings))
     usual = {f.name: f.default for f in fields(NetworkConfig) if f.default is not MISSING}
     theirs["network"] = json.loads(json.dumps(usual, default=_to_json)) | theirs["network"]
+    del theirs["time_s"], ours["time_s"]
     return bool(theirs == ours)
 
 

@@ -150,6 +150,7 @@ def _count_bits(network: Transformer, tokenizer: Tokenizer, texts: Sequence[str]
         # The end token stands before each window, so that its first token is predicted too.
         for start in range(0, len(token_ids), n_window - 1):
             window = torch.tensor([end_id, *token_ids[start : start + n_window - 1]])
+            window = window.to(network.embedding.weight.device)
             logits_NV = _logits(network, window[:-1])
             nats += float(functional.cross_entropy(logits_NV, window[1:], reduction="sum"))
     return nats / math.log(2)
@@ -168,7 +169,8 @@ def _first_texts(texts: Sequence[str], n_chars: int) -> list[str]:
 def _logits(network: Transformer, token_ids_N: Tensor) -> Tensor:
     n_tokens = len(token_ids_N)
     attend = DenseCausal(n_rows=1, n_tokens=n_tokens)
-    return network.logits(network(token_ids_N, torch.arange(n_tokens), attend))
+    position_ids_N = torch.arange(n_tokens, device=token_ids_N.device)
+    return network.logits(network(token_ids_N, position_ids_N, attend))
 
 
 def choose_line_cases(
@@ -203,11 +205,11 @@ def complete_line(network: Transformer, tokenizer: Tokenizer, case: LineCase) ->
     token_ids = list(maker.lay_out_prompt(Layout.SPM, prefix_ids, suffix))
     n_prompt = len(token_ids)
     end_id = tokenizer.token_to_id(END_TOKEN)
-    row = _GrowingRow()
+    row, device = _GrowingRow(), network.embedding.weight.device
     middle, waiting = "", token_ids
     while len(token_ids) < n_prompt + _MAX_LINE_TOKENS and "\n" not in middle:
-        position_ids_T = torch.arange(row.n_slots, row.n_slots + len(waiting))
-        hidden_TE = network(torch.tensor(waiting), position_ids_T, row)
+        position_ids_T = torch.arange(row.n_slots, row.n_slots + len(waiting), device=device)
+        hidden_TE = network(torch.tensor(waiting, device=device), position_ids_T, row)
         next_id = int(network.logits(hidden_TE[-1:]).argmax())
         if next_id == end_id:
             break

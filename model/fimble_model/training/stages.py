@@ -3,7 +3,7 @@
 Owns the working folder's layout and nothing else:
 
     WORK/corpus/     downloads, raw/NAME.jsonl, fetch.json, train.jsonl, held-out.jsonl, clean.json
-    WORK/MODEL/      tokenizer.json, checkpoints/, progress.jsonl, export/
+    WORK/MODEL/      data/, tokenizer.json, checkpoints/, rescue/, progress.jsonl, export/
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ from fimble_model.training.warm_start import load_float_network, load_starting_w
 __all__ = ["Workshop"]
 
 _TOKENIZER_CHARS = 12_000_000
+# What of the corpus folder is read after packing.
+_MEASURED_WITH = ("held-out.jsonl", "fetch.json", "clean.json")
 # Small enough for hosts and copying that refuse large files.
-_PART_BYTES = 60_000_000
+_PART_BYTES = 15_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +177,23 @@ class Workshop:
         chosen = choose_documents(clean, self.recipe.mix)
         # A packing that is cut short is not taken for a whole one.
         unfinished = self.model_folder / "data-unfinished"
+        # What is alike lies together: packed it is smaller, and training shuffles anyway.
+        chosen.sort(key=lambda each: (each.language, each.package, each.path))
         pack_documents(chosen, unfinished, part_bytes=_PART_BYTES)
         shutil.rmtree(self.data_folder, ignore_errors=True)
         unfinished.replace(self.data_folder)
         return _count_chars(chosen)
+
+    def data_files(self) -> list[Path]:
+        """What training, measuring and the card need on another machine."""
+        corpus = [self.corpus_folder / name for name in _MEASURED_WITH]
+        files = [*sorted(self.data_folder.glob("*.xz")), self.model_folder / "tokenizer.json"]
+        return [*files, *corpus]
+
+    def run_files(self) -> list[Path]:
+        """What goes on elsewhere from where a run stands: its weights and its reports."""
+        rescued = sorted((self.model_folder / "rescue").glob("*"))
+        return [*rescued, self.model_folder / "progress.jsonl"]
 
     def train_documents(self) -> list[Document]:
         """What this recipe trains on."""
@@ -237,6 +252,7 @@ class Workshop:
         clock: Clock,
         checkpoint_every_s: float,
         on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train for the run's time, going on from where an earlier call was stopped."""
         train(
@@ -245,12 +261,19 @@ class Workshop:
             clock=clock,
             checkpoint_every_s=checkpoint_every_s,
             on_progress=on_progress,
+            should_stop=should_stop,
         )
 
     def export(
-        self, folder: Path, *, made_on: date, n_cases: int, compared_with: Path | None = None
+        self,
+        folder: Path,
+        *,
+        made_on: date,
+        n_cases: int,
+        compared_with: Path | None = None,
+        device: str = "cpu",
     ) -> CardFacts:
-        """Measure the newest checkpoint and write it to `folder` with its card.
+        """Measure the newest checkpoint on `device` and write it to `folder` with its card.
 
         `compared_with` is a model folder that is measured on the same text.
         """
@@ -258,7 +281,8 @@ class Workshop:
         network = Transformer(self.recipe.network)
         for name, parameter in network.named_parameters():
             parameter.data.copy_(kept.weights[name])
-        network.requires_grad_(False)
+        _require_device(device)
+        network.requires_grad_(False).to(device)
         tokenizer = self.tokenizer()
         documents = self.held_out_documents()
         texts = [d.text for d in documents if d.language == "python"] or [d.text for d in documents]

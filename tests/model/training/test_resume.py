@@ -2,6 +2,8 @@
 
 import errno
 import json
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -22,6 +24,7 @@ from fimble_model.training.checkpoint import (
 from fimble_model.training.documents import Document
 from fimble_model.training.dry_run import measure_steps
 from fimble_model.training.faults import TrainingError
+from fimble_model.training.interrupts import told_to_stop
 from fimble_model.training.optimiser import orthogonalise
 from fimble_model.training.pretraining import (
     Progress,
@@ -30,6 +33,7 @@ from fimble_model.training.pretraining import (
     load_kept_weights,
     train,
 )
+from fimble_model.training.rescue import load_rescue
 from fimble_model.training.row_workers import RowWorkers
 from fimble_model.training.rows import RowStream
 from fimble_model.training.samples import SampleMaker
@@ -168,8 +172,102 @@ def test_a_checkpoint_of_another_run_is_refused(
     texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig
 ) -> None:
     state = _trainer(texts, tokenizer, tiny_config).state()
+    other = _trainer(texts, tokenizer, tiny_config)
+    other.settings = replace(other.settings, seed=8)
     with pytest.raises(TrainingError, match="settings"):
-        _trainer(texts, tokenizer, tiny_config, time_s=99.0).restore(state)
+        other.restore(state)
+
+
+def test_a_run_that_is_over_and_given_more_time_goes_on(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    short = _trainer(texts, tokenizer, tiny_config)
+    _train(short, tmp_path)
+    longer = _trainer(texts, tokenizer, tiny_config, time_s=48.0)
+    state = load_latest_checkpoint(tmp_path / "checkpoints")
+    assert state is not None
+    longer.restore(state)
+    assert longer.share == 0.5
+    assert torch.equal(
+        _weights(longer)["layers.0.qkv.weight"], _weights(short)["layers.0.qkv.weight"]
+    )
+    # The rates are up again, and what was averaged is of the past.
+    assert rate_scale_at(longer.share) == 1.0
+    assert longer.state()["n_averaged"] == 0
+    _train(longer, tmp_path)
+    assert longer.n_steps == 48
+    assert longer.state()["next_row"] == 48
+
+
+def test_a_run_that_is_told_to_stop_leaves_a_checkpoint_and_goes_on_where_it_stood(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    straight = _trainer(texts, tokenizer, tiny_config)
+    _train(straight, tmp_path / "straight")
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    stopped = _trainer(texts, tokenizer, tiny_config)
+    with told_to_stop(_StepClock()) as should_stop:
+
+        def on_progress(progress: Progress) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        train(
+            stopped,
+            cut,
+            clock=_StepClock(),
+            checkpoint_every_s=1e9,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    assert stopped.n_steps == 20
+    resumed = _trainer(texts, tokenizer, tiny_config)
+    _train(resumed, cut)
+    for name, weight in _weights(straight).items():
+        assert torch.equal(_weights(resumed)[name], weight), name
+
+
+def test_a_call_that_has_its_own_time_is_over_with_it() -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+    with told_to_stop(_StepClock(), after_s=3.0) as should_stop:
+        assert [should_stop() for _ in range(4)] == [False, False, True, True]
+        assert signal.getsignal(signal.SIGTERM) is not usual
+    assert signal.getsignal(signal.SIGTERM) is usual
+
+
+def test_what_is_rescued_is_small_and_goes_on_at_the_same_place(
+    texts: list[str], tokenizer: Tokenizer, tiny_config: NetworkConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(_Interrupted):
+        _train(_trainer(texts, tokenizer, tiny_config), tmp_path, stop_after=20)
+    whole = load_latest_checkpoint(tmp_path / "checkpoints")
+    rescued = load_rescue(tmp_path / "rescue")
+    assert whole is not None
+    assert rescued is not None
+    assert {k: rescued[k] for k in ("n_steps", "elapsed_s", "next_row")} == {
+        k: whole[k] for k in ("n_steps", "elapsed_s", "next_row")
+    }
+    n_bytes = [
+        sum(path.stat().st_size for path in (tmp_path / name).iterdir())
+        for name in ("rescue", "checkpoints")
+    ]
+    assert n_bytes[0] < n_bytes[1] / 3
+    shutil.rmtree(tmp_path / "checkpoints")
+    resumed = _trainer(texts, tokenizer, tiny_config)
+    resumed.restore(rescued)
+    network = whole["network"]
+    assert isinstance(network, dict)
+    for name, weight in _weights(resumed).items():
+        torch.testing.assert_close(weight.detach(), network[name], rtol=1e-3, atol=1e-6)
+    reports = _train(resumed, tmp_path)
+    assert (reports[-1].n_steps, resumed.n_steps) == (24, 24)
+
+
+def test_a_damaged_rescue_is_a_clear_error(tmp_path: Path) -> None:
+    assert load_rescue(tmp_path) is None
+    (tmp_path / "run.json").write_text('{"n_steps": ')
+    with pytest.raises(CheckpointError, match="rescued run"):
+        load_rescue(tmp_path)
 
 
 def test_the_rates_rise_stand_and_fall_to_zero() -> None:
