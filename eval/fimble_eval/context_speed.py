@@ -3,6 +3,10 @@
 Owns that one measurement. Has the product's own process index a folder, and then asks and edits
 that index from here; wall and processor time are told apart, for the index's process gives way to
 everything else.
+
+Memory is counted as what the machine has less of: the resident pages of the index's process at
+its peak, libraries that others may share included, and what a reader in the server grows by.
+NOTE: not by `ru_maxrss`, which a child has from its parent: between fork and exec it is as large.
 """
 
 from __future__ import annotations
@@ -19,9 +23,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from fimble_eval.resident import add_mib, measure_growth, read_resident
 from fimble_model.engine.memory import MemoryView, ProjectMemory
 from fimble_model.engine.memory_files import load_segments
+from fimble_model.engine.memory_mixing import blend
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
 from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
@@ -32,18 +39,29 @@ from fimble_server.context.project_files import read_text, walk_project
 
 __all__ = ["ContextSpeed", "measure_context_speed"]
 
-_N_LOOKUPS, _N_EDITS = 300, 10
+_N_LOOKUPS, _N_TOKENS, _N_EDITS = 300, 1_000, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextSpeed:
-    """Times of one core. `lookup_*` is for chunks and definitions, `find_*` for the memory."""
+    """Times of one core. `lookup_*` is for chunks and definitions, `find_*` for the memory's
+    search, `token_*` for all that the memory costs a token: the search, and the mix with the
+    network's log-probabilities.
+
+    `process_peak_mib` and `process_settled_mib` (once all is read) are resident pages of the
+    index's process, `server_growth_mib` those that a reader of the index has more after it has
+    asked for all sorts of things, and `total_peak_mib` is the first and the third together; None
+    where the system does not tell. `memory_mib` are the arrays that the memory searches.
+    """
 
     n_files: int
     n_chars: int
     build_s: float
     build_cpu_s: float
-    peak_mib: float
+    process_peak_mib: float | None
+    process_settled_mib: float | None
+    server_growth_mib: float | None
+    total_peak_mib: float | None
     disk_mib: float
     memory_mib: float
     restart_s: float
@@ -51,6 +69,8 @@ class ContextSpeed:
     lookup_p95_ms: float
     find_p50_us: float
     find_p95_us: float
+    token_p50_us: float
+    token_p95_us: float
     edit_p50_s: float
     edit_max_s: float
 
@@ -77,8 +97,10 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
         memory = ProjectMemory(lambda text: tokenizer.encode_words_inside(text).token_ids)
         memory.take_stored(load_segments(index.tokens.folders, tokenizer.n_ids))
         rng = random.Random(0)
-        lookups_ms = _time_lookups(IndexReader(places_for(cache, project).chunks), texts, rng)
-        finds_us = _time_finds(memory.view(), tokenizer, texts, rng)
+        chunks_path = places_for(cache, project).chunks
+        growth_mib = measure_growth(model_folder, chunks_path, index.tokens.folders, project)
+        lookups_ms = _time_lookups(IndexReader(chunks_path), texts, rng)
+        finds_us, tokens_us = _time_tokens(memory.view(), tokenizer, texts, rng)
         edits_s = _time_edits(index, project, min(_N_EDITS, len(texts)), rng)
         disk_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         return ContextSpeed(
@@ -86,7 +108,10 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
             n_chars=sum(map(len, texts)),
             build_s=round(built.wall_s, 1),
             build_cpu_s=round(built.cpu_s, 1),
-            peak_mib=round(built.peak_mib, 1),
+            process_peak_mib=built.peak_mib,
+            process_settled_mib=built.settled_mib,
+            server_growth_mib=growth_mib,
+            total_peak_mib=add_mib(built.peak_mib, growth_mib),
             disk_mib=round(disk_bytes / 2**20, 1),
             memory_mib=round(memory.n_bytes / 2**20, 1),
             restart_s=round(restart_s, 2),
@@ -94,6 +119,8 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
             lookup_p95_ms=round(float(np.percentile(lookups_ms, 95)), 2),
             find_p50_us=round(float(np.percentile(finds_us, 50)), 1),
             find_p95_us=round(float(np.percentile(finds_us, 95)), 1),
+            token_p50_us=round(float(np.percentile(tokens_us, 50)), 1),
+            token_p95_us=round(float(np.percentile(tokens_us, 95)), 1),
             edit_p50_s=round(float(np.percentile(edits_s, 50)), 3),
             edit_max_s=round(max(edits_s), 3),
         )
@@ -117,7 +144,8 @@ class _Built(NamedTuple):
 
     wall_s: float
     cpu_s: float
-    peak_mib: float
+    peak_mib: float | None
+    settled_mib: float | None
 
 
 def _build(project: Path, cache: Path, model_folder: Path) -> _Built:
@@ -137,10 +165,11 @@ def _build(project: Path, cache: Path, model_folder: Path) -> _Built:
             if json.loads(line).get("ready"):
                 break
         wall_s = time.perf_counter() - started_s
+        memory = read_resident(process.pid)
         process.stdin.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    return _Built(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return _Built(wall_s, usage.ru_utime + usage.ru_stime, memory.peak_mib, memory.now_mib)
 
 
 def _open_updated(project: Path, cache: Path, model_folder: Path) -> ProjectIndex:
@@ -164,19 +193,29 @@ def _time_lookups(reader: IndexReader, texts: list[str], rng: random.Random) -> 
     return times_ms
 
 
-def _time_finds(
+def _time_tokens(
     view: MemoryView, tokenizer: Tokenizer, texts: list[str], rng: random.Random
-) -> list[float]:
-    """Microseconds of this thread's processor time to find what 100 characters continue."""
-    times_us: list[float] = []
-    for _ in range(_N_LOOKUPS):
+) -> tuple[list[float], list[float]]:
+    """Microseconds of this thread's processor time for the token after 100 characters: to find
+    what the project says there, and to find and mix it. What is mixed in has no say in the time.
+    """
+    finds_us: list[float] = []
+    tokens_us: list[float] = []
+    generator = torch.Generator().manual_seed(0)
+    control_ids = np.array(sorted(set(tokenizer.control_ids.values())))
+    for _ in range(_N_TOKENS):
         text = rng.choice(texts)
         start = rng.randrange(max(1, len(text) - 100))
         token_ids = tokenizer.encode_words_inside(text[start : start + 100]).token_ids
+        logprobs_V = torch.randn(tokenizer.n_ids, generator=generator).mul(3).log_softmax(dim=0)
         started_s = time.thread_time()
-        view.find(token_ids)
-        times_us.append((time.thread_time() - started_s) * 1e6)
-    return times_us
+        matches = view.find(token_ids)
+        found_s = time.thread_time()
+        if matches is not None:
+            blend(logprobs_V, matches, control_ids)
+        finds_us.append((found_s - started_s) * 1e6)
+        tokens_us.append((time.thread_time() - started_s) * 1e6)
+    return finds_us, tokens_us
 
 
 def _time_edits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ def test_a_copy_is_measured_and_the_folder_stays_as_it_was(tmp_path: Path) -> No
     speed = measure_context_speed(tmp_path, model="fimble-nano", n_files=5)
     assert (speed.n_files, speed.n_chars) == (2, 2 * len(text))
     assert speed.memory_mib < 1
+    if sys.platform == "linux":
+        assert speed.process_peak_mib is not None
+        assert speed.server_growth_mib is not None
+        assert speed.total_peak_mib is not None
+        assert speed.total_peak_mib < 150
+        assert speed.process_peak_mib < speed.total_peak_mib + 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.py", "b.py"]
     assert (tmp_path / "a.py").read_text(encoding="utf-8") == text
 

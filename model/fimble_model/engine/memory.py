@@ -10,14 +10,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from itertools import repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fimble_model.engine.memory_index import (
     LEAST_ORDER,
     MOST_ORDER,
-    Levels,
     Matches,
     Segment,
     Tokens,
@@ -26,6 +27,7 @@ from fimble_model.engine.memory_index import (
     pack_tokens,
 )
 from fimble_model.engine.protocol import TokenId
+from fimble_model.network.native.memory import Finder, Seen, try_finder
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "MemoryView", "ProjectMemory", "split_text"]
 
@@ -42,19 +44,22 @@ _MOST_TEXT_CHARS = 1_000_000
 _Encode = Callable[[str], Sequence[TokenId]]
 
 
-class _Seen(NamedTuple):
-    """A segment as one row sees it."""
-
-    segment: Segment
-    levels: Levels
-
-
 class MemoryView:
-    """The memory as it was at one moment, for rows in one document; it stays as it is."""
+    """The memory as it was at one moment, for rows in one document; it stays as it is.
 
-    def __init__(self, segments: Sequence[Segment] = (), key: str | None = None) -> None:
+    It searches by the native library where that was built, else by NumPy: both find the same.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment] = (),
+        key: str | None = None,
+        *,
+        may_be_native: bool = True,
+    ) -> None:
         self.segments = tuple(segments)
-        self._seen = tuple(_Seen(segment, segment.levels_for(key)) for segment in segments)
+        self._levels = tuple(segment.levels_for(key) for segment in segments)
+        self._may_be_native = may_be_native
 
     def find(self, context: Sequence[TokenId]) -> Matches | None:
         """What followed where the context's end has stood before; None where it never has."""
@@ -64,7 +69,24 @@ class MemoryView:
         last = np.full(MOST_ORDER, -2, np.int32)
         known = context[-MOST_ORDER:]
         last[MOST_ORDER - len(known) :] = known
-        found = [segment.find(last, levels) for segment, levels in self._seen]
+        if self._finder is not None:
+            native = self._finder.find(last)
+            return None if native is None else Matches(*native)
+        return self._find_by_numpy(last)
+
+    @cached_property
+    def _finder(self) -> Finder | None:
+        if not self._may_be_native:
+            return None
+        return try_finder(
+            [
+                Seen(segment.arrays, levels)
+                for segment, levels in zip(self.segments, self._levels, strict=True)
+            ]
+        )
+
+    def _find_by_numpy(self, last: NDArray[np.int32]) -> Matches | None:
+        found = map(Segment.find, self.segments, repeat(last), self._levels)
         parts = [matches for matches in found if matches is not None]
         if not parts:
             return None

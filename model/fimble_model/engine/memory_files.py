@@ -96,7 +96,10 @@ def _fits(segment: Segment, n_ids: int, folder: Path) -> bool:
     """Whether a lookup cannot leave the arrays and no token is the network's to refuse."""
     offsets, places, tokens = segment.offsets, segment.places, segment.tokens
     fits = (
-        (len(offsets) - 1).bit_count() == 1
+        all(array.dtype == np.int32 for array in (offsets, places))
+        and tokens.dtype in (np.int16, np.int32)
+        and len(offsets) > 1
+        and (len(offsets) - 1).bit_count() == 1
         and int(offsets[0]) == 0
         and int(offsets[-1]) == len(places)
         and bool((offsets[1:] >= offsets[:-1]).all())

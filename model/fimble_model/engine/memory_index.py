@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fimble_model.network.native.memory import SegmentArrays
+
 __all__ = [
     "LEAST_ORDER",
     "LOWER_PART",
@@ -51,6 +53,9 @@ _MOST_PLACES = 128
 _BREAK = -1
 _OFFSETS = np.arange(1, MOST_ORDER + 1)
 _LEAST_BITS, _MOST_BITS = 6, 20
+_BLOCK_PLACES = 1 << 16
+_BUCKET_SHIFT = 44
+_PART_BITS = 3
 _PAIR_MULTIPLIER, _SPREAD = 1 << 16, 0x9E3779B1  # Knuth's, TAOCP 6.4
 _WORD = 0xFFFFFFFF
 # Bits of the third, fourth and fifth token before a place, under the bucket's 20: 64 in all.
@@ -68,7 +73,7 @@ class Matches(NamedTuple):
     """
 
     next_ids: NDArray[np.int32]
-    n_equal: NDArray[np.intp]
+    n_equal: NDArray[np.int32]
     levels: Levels
 
 
@@ -133,7 +138,7 @@ class Segment:
         np.not_equal(
             self.tokens[places[:, None] - _OFFSETS], context[::-1], out=is_different[:, :-1]
         )
-        n_equal = is_different.argmax(axis=1)
+        n_equal = is_different.argmax(axis=1).astype(np.int32)
         if len(levels) == 1:
             found_levels = np.full(len(places), levels[0], np.int8)
         else:
@@ -145,6 +150,17 @@ class Segment:
         levels = self.documents.levels_for(key)
         levels[~self.is_alive] = _DEAD
         return levels
+
+    @cached_property
+    def arrays(self) -> SegmentArrays:
+        """What the native search needs of it."""
+        return SegmentArrays(
+            tokens=self.tokens,
+            offsets=self.offsets,
+            places=self.places,
+            starts=self.documents.starts,
+            n_shifted_bits=self._n_shifted_bits,
+        )
 
     def tokens_of(self, document_index: int) -> Tokens:
         """One document's tokens without the break before it."""
@@ -205,22 +221,52 @@ def build_segment(documents: Mapping[str, Tokens]) -> Segment:
     starts = np.cumsum([0, *sizes[:-1]]).astype(np.int32)
     is_place = (tokens[2:] != _BREAK) & (tokens[:-2] != _BREAK)
     # Every place stands behind a break, so five tokens stand before it.
-    places = (np.flatnonzero(is_place) + 2).astype(np.int32)
+    places = np.flatnonzero(is_place).astype(np.int32)
+    places += 2
     n_bits = min(max(_LEAST_BITS, len(tokens).bit_length() - 1), _MOST_BITS)
-    pairs = _before(tokens, places, 2) * np.uint64(_PAIR_MULTIPLIER) + _before(tokens, places, 1)
-    buckets = ((pairs * np.uint64(_SPREAD)) & np.uint64(_WORD)) >> np.uint64(32 - n_bits)
-    order = buckets << np.uint64(44)
-    order |= (_before(tokens, places, 3) & np.uint64(_THIRD)) << np.uint64(29)
-    order |= (_before(tokens, places, 4) & np.uint64(_FOURTH)) << np.uint64(14)
-    order |= _before(tokens, places, 5) & np.uint64(_FIFTH)
-    counts = np.bincount(buckets.astype(np.int64), minlength=1 << n_bits)
+    # The order of 64 bits is built and sorted in parts: at once it would take thrice the room.
+    order = np.empty(len(places), np.uint64)
+    for start in range(0, len(places), _BLOCK_PLACES):
+        block = slice(start, start + _BLOCK_PLACES)
+        order[block] = _order_of(tokens, places[block], n_bits)
+    places = places[_sorted_by_parts(order, n_bits)]
+    order >>= np.uint64(_BUCKET_SHIFT)
+    offsets = np.zeros((1 << n_bits) + 1, np.int32)
+    np.cumsum(np.bincount(order.view(np.int64), minlength=1 << n_bits), out=offsets[1:])
     return Segment(
         tokens=tokens,
-        offsets=np.concatenate(([0], counts.cumsum())).astype(np.int32),
-        places=places[order.argsort(kind="stable")],
+        offsets=offsets,
+        places=places,
         documents=build_documents(list(documents), starts),
         is_alive=np.ones(len(sizes), np.bool_),
     )
+
+
+def _order_of(tokens: Tokens, places: NDArray[np.int32], n_bits: int) -> NDArray[np.uint64]:
+    """By what places are sorted: the bucket of the pair before, then the three before those."""
+    pairs = _before(tokens, places, 2) * np.uint64(_PAIR_MULTIPLIER) + _before(tokens, places, 1)
+    buckets = ((pairs * np.uint64(_SPREAD)) & np.uint64(_WORD)) >> np.uint64(32 - n_bits)
+    order = buckets << np.uint64(_BUCKET_SHIFT)
+    order |= (_before(tokens, places, 3) & np.uint64(_THIRD)) << np.uint64(29)
+    order |= (_before(tokens, places, 4) & np.uint64(_FOURTH)) << np.uint64(14)
+    order |= _before(tokens, places, 5) & np.uint64(_FIFTH)
+    return order
+
+
+def _sorted_by_parts(order: NDArray[np.uint64], n_bits: int) -> NDArray[np.int32]:
+    """The indices that sort these numbers, those of each range of buckets in turn."""
+    sorted_indices = np.empty(len(order), np.int32)
+    parts = np.empty(len(order), np.uint8)
+    np.right_shift(
+        order, np.uint64(_BUCKET_SHIFT + n_bits - _PART_BITS), out=parts, casting="unsafe"
+    )
+    n_sorted = 0
+    for part in range(1 << _PART_BITS):
+        indices = np.flatnonzero(parts == part)
+        end = n_sorted + len(indices)
+        sorted_indices[n_sorted:end] = indices[order[indices].argsort(kind="stable")]
+        n_sorted = end
+    return sorted_indices
 
 
 def merge_segments(segments: Sequence[Segment]) -> Segment | None:

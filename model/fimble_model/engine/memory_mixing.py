@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fimble_model.engine.memory_index import LEAST_ORDER, MOST_ORDER, Matches
+from fimble_model.network.native.memory import Found, build_rule, try_blend
 
 __all__ = ["blend"]
 
@@ -29,22 +30,47 @@ _WEIGHT_OF_LEVEL = np.exp([0.178, 1.072, 1.813])
 _LEAST_SHARE = np.array([1.302, -1.364, -0.718, -0.203, -0.401, -0.221]) - 1.605  # longest first
 _BY_WEIGHT, _BY_RIVAL_SHARE, _BY_RIVALS, _BY_SURENESS = 0.761, -1.422, -0.535, -1.403
 
+_RULE = build_rule(
+    weight_of_level=_WEIGHT_OF_LEVEL.tolist(),
+    least_share=_LEAST_SHARE.tolist(),
+    by_weight=_BY_WEIGHT,
+    by_rival_share=_BY_RIVAL_SHARE,
+    by_rivals=_BY_RIVALS,
+    by_sureness=_BY_SURENESS,
+)
+
 _N_ORDERS = MOST_ORDER - LEAST_ORDER + 1
 
 
-def blend(logprobs_V: Tensor, matches: Matches, control_ids: NDArray[np.int64]) -> Tensor:
+def blend(
+    logprobs_V: Tensor,
+    matches: Matches,
+    control_ids: NDArray[np.int64],
+    *,
+    may_be_native: bool = True,
+) -> Tensor:
     """The log-probabilities with the memory's word in them; they add up to 1 as before.
 
     Tokens in `control_ids` keep theirs: ends are not in the memory.
     """
-    plain_V = logprobs_V.float().numpy(force=True)
+    plain_V = np.ascontiguousarray(logprobs_V.float().numpy(force=True))
+    mixed_V = np.empty_like(plain_V)
+    found, ids = Found(*matches), control_ids.astype(np.int32)
+    if not (may_be_native and try_blend(_RULE, plain_V, found, ids, mixed_V)):
+        mixed_V = _blend_by_numpy(plain_V, matches, control_ids)
+    return torch.from_numpy(mixed_V).to(logprobs_V)
+
+
+def _blend_by_numpy(
+    plain_V: NDArray[np.float32], matches: Matches, control_ids: NDArray[np.int64]
+) -> NDArray[np.float32]:
     next_ids, masses, share_left = _weigh(matches, float(np.exp(plain_V.max())))
     ends = plain_V[control_ids]
     masses *= max(1.0 - float(np.exp(ends).sum()), 1e-9)
     mixed_V = plain_V + np.float32(np.log(share_left))
     mixed_V[next_ids] = np.logaddexp(mixed_V[next_ids], np.log(masses))
     mixed_V[control_ids] = ends
-    return torch.from_numpy(mixed_V).to(logprobs_V)
+    return mixed_V
 
 
 def _weigh(

@@ -56,10 +56,8 @@ class IndexWriter:
             for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
                 path.with_name(name).unlink(missing_ok=True)
             self._connection = _open_sound(path)
-        self._counts: Counter[str] = Counter(
-            dict(self._connection.execute("SELECT word, n_chunks FROM word_counts"))
-        )
-        self._changed_words: set[str] = set()
+        # In how many more chunks each word stands than at the last commit.
+        self._counts: Counter[str] = Counter()
 
     def stamps(self) -> dict[str, tuple[int, int]]:
         """What is in it: paths, and what told of a change of each."""
@@ -108,10 +106,11 @@ class IndexWriter:
     def commit(self) -> None:
         """Let readers see what was put."""
         self._connection.executemany(
-            "INSERT OR REPLACE INTO word_counts (word, n_chunks) VALUES (?, ?)",
-            [(word, self._counts[word]) for word in self._changed_words],
+            "INSERT INTO word_counts (word, n_chunks) VALUES (?, ?)"
+            " ON CONFLICT (word) DO UPDATE SET n_chunks = n_chunks + excluded.n_chunks",
+            self._counts.items(),
         )
-        self._changed_words.clear()
+        self._counts.clear()
         self._connection.commit()
 
     def close(self) -> None:
@@ -124,7 +123,6 @@ class IndexWriter:
         words = sorted(words_of(text))
         for word in words:
             self._counts[word] += step
-        self._changed_words.update(words)
         return " ".join(words)
 
 

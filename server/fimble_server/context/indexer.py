@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fimble_model.freeing import give_back_memory
 from fimble_server.context.cache_cleaning import clear_stale
 from fimble_server.context.indexing import ProjectIndex, Step, open_index, places_for, try_lock
 from fimble_server.context.project_files import find_root
@@ -74,6 +75,7 @@ def _follow(index: ProjectIndex, steps: Iterable[Step], *, is_silent: bool = Fal
         if not is_silent and now_s - last_said_s >= _LEAST_REPORT_S:
             last_said_s = now_s
             _say({"done": step.n_done, "all": step.n_all})
+    give_back_memory()
 
 
 def _say_folders(index: ProjectIndex) -> None:

@@ -21,7 +21,7 @@ _pairs = st.lists(
 def _matches(pairs: list[tuple[int, int]]) -> Matches:
     return Matches(
         np.array([token_id for token_id, _ in pairs], np.int32),
-        np.array([n_equal for _, n_equal in pairs], np.intp),
+        np.array([n_equal for _, n_equal in pairs], np.int32),
         np.array([token_id % N_LEVELS for token_id, _ in pairs], np.int8),
     )
 

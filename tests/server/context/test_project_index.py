@@ -159,3 +159,14 @@ def test_the_process_says_what_it_has_and_ends_with_its_stdin(tmp_path: Path) ->
     assert named
     assert all(folder.exists() for folder in named)
     assert _said(tmp_path, "quartz_lantern") == ["a.py"]
+
+
+def test_the_process_loads_nothing_that_a_network_needs() -> None:
+    """Torch alone would take more memory than all that is allowed here."""
+    code = "import sys, fimble_server.context.indexer; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "fimble_server" in loaded
+    assert loaded.isdisjoint({"torch", "transformers", "safetensors", "pygls", "asyncio", "rich"})

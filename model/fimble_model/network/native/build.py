@@ -83,6 +83,7 @@ def _units() -> tuple[_Unit, ...]:
     units = [
         _Unit("network.c", (f'-DFIMBLE_SOURCES="{digest_sources()}"',)),
         _Unit("threads.c"),
+        _Unit("memory.c"),
         _Unit("kernels.c", ("-DKERNELS=generic",)),
     ]
     if platform.machine().lower() in ("x86_64", "amd64"):

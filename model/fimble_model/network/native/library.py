@@ -131,6 +131,13 @@ def load_library() -> Any | None:
     library.fimble_set_threads.argtypes = (c_int32,)
     library.fimble_kernels_name.restype = ctypes.c_char_p
     library.fimble_use_kernels.argtypes = (ctypes.c_char_p,)
+    numbers, addresses = c_int32, c_void_p
+    library.fimble_memory_find.argtypes = (addresses, numbers, *(addresses,) * 4)
+    library.fimble_memory_blend.argtypes = (
+        *(addresses, addresses, numbers),
+        *(addresses, addresses, addresses, numbers),
+        *(addresses, numbers, addresses),
+    )
     return library
 
 
