@@ -103,18 +103,32 @@ def latency(
 
 @app.command()
 def memory(
-    file: Annotated[Path, typer.Argument(help="JSON lines with package, path and text.")],
+    place: Annotated[
+        Path, typer.Argument(help="A folder of packages, or JSON lines with package, path, text.")
+    ],
     model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
-    cases: Annotated[int, typer.Option(min=1, help="Cursors in each package.")] = 60,
+    cases: Annotated[int, typer.Option(min=1, help="Cursors in each package.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
 ) -> None:
     """Measure what the project memory adds to a model, on packages it was not trained on."""
     import fimble_model
+    from fimble_eval.holes.repository import read_sources
     from fimble_eval.machine import describe_machine
-    from fimble_eval.memory_gain import measure_memory, read_packages, to_markdown
+    from fimble_eval.memory_gain import measure_memory
+    from fimble_eval.memory_page import to_markdown
 
     name = model or fimble_model.default_model_name()
-    report = measure_memory(read_packages(file), model=name, n_cases=cases)
+    console = Console(stderr=True)
+    with console.status("reading") as status:
+        n_done = 0
+
+        def count() -> None:
+            nonlocal n_done
+            n_done += 1
+            status.update(f"{n_done} cursors")
+
+        sources = read_sources(place)
+        report = measure_memory(sources, model=name, n_cases=cases, on_case=count)
     result = {**dataclasses.asdict(report), **dataclasses.asdict(describe_machine())}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -122,6 +136,32 @@ def memory(
         written = json.dumps(result, indent=2) + "\n"
         stem.with_suffix(".json").write_text(written, encoding="utf-8")
         stem.with_suffix(".md").write_text(to_markdown(report, result), encoding="utf-8")
+    _print_line(result)
+
+
+@app.command()
+def surroundings(
+    place: Annotated[Path, typer.Argument(help="A folder of packages no model learned from.")],
+    model: Annotated[str | None, typer.Option("--model", help="A model's name or folder.")] = None,
+    cases: Annotated[int, typer.Option(min=1, help="Lines in each package.")] = 10,
+    seed: Annotated[int, typer.Option(help="Which lines.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the result as a file.")] = None,
+) -> None:
+    """Measure whether pieces of other files in the prompt help where a line uses their names."""
+    import fimble_model
+    from fimble_eval.holes.repository import read_sources
+    from fimble_eval.machine import describe_machine
+    from fimble_eval.surroundings_gain import measure_surroundings
+
+    name = model or fimble_model.default_model_name()
+    report = measure_surroundings(
+        read_sources(place), model=name, n_cases=cases, seed=seed, on_hole=lambda: None
+    )
+    result = {**dataclasses.asdict(report), **dataclasses.asdict(describe_machine())}
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / f"surroundings-{report.model}-{result['date']}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     _print_line(result)
 
 

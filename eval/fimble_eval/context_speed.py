@@ -23,15 +23,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
+from fimble_eval.memory_speed import time_tokens
 from fimble_eval.resident import add_mib, measure_growth, read_resident
-from fimble_model.engine.memory import MemoryView, ProjectMemory
+from fimble_model.engine.memory import ProjectMemory
 from fimble_model.engine.memory_files import load_segments
-from fimble_model.engine.memory_mixing import blend
 from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
-from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
+from fimble_model.text.tokenizer import load_tokenizer
 from fimble_server.context.choosing import names_near, text_near
 from fimble_server.context.index_store import IndexReader
 from fimble_server.context.indexing import ProjectIndex, open_index, places_for
@@ -39,7 +38,7 @@ from fimble_server.context.project_files import read_text, walk_project
 
 __all__ = ["ContextSpeed", "measure_context_speed"]
 
-_N_LOOKUPS, _N_TOKENS, _N_EDITS = 300, 1_000, 10
+_N_LOOKUPS, _N_EDITS = 300, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def measure_context_speed(root: Path, *, model: str, n_files: int) -> ContextSpe
         chunks_path = places_for(cache, project).chunks
         growth_mib = measure_growth(model_folder, chunks_path, index.tokens.folders, project)
         lookups_ms = _time_lookups(IndexReader(chunks_path), texts, rng)
-        finds_us, tokens_us = _time_tokens(memory.view(), tokenizer, texts, rng)
+        finds_us, tokens_us = time_tokens(memory.view(), tokenizer, texts, rng)
         edits_s = _time_edits(index, project, min(_N_EDITS, len(texts)), rng)
         disk_bytes = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
         return ContextSpeed(
@@ -191,31 +190,6 @@ def _time_lookups(reader: IndexReader, texts: list[str], rng: random.Random) -> 
         reader.find_definitions(names_near(text, cursor), most=6)
         times_ms.append((time.thread_time() - started_s) * 1e3)
     return times_ms
-
-
-def _time_tokens(
-    view: MemoryView, tokenizer: Tokenizer, texts: list[str], rng: random.Random
-) -> tuple[list[float], list[float]]:
-    """Microseconds of this thread's processor time for the token after 100 characters: to find
-    what the project says there, and to find and mix it. What is mixed in has no say in the time.
-    """
-    finds_us: list[float] = []
-    tokens_us: list[float] = []
-    generator = torch.Generator().manual_seed(0)
-    control_ids = np.array(sorted(set(tokenizer.control_ids.values())))
-    for _ in range(_N_TOKENS):
-        text = rng.choice(texts)
-        start = rng.randrange(max(1, len(text) - 100))
-        token_ids = tokenizer.encode_words_inside(text[start : start + 100]).token_ids
-        logprobs_V = torch.randn(tokenizer.n_ids, generator=generator).mul(3).log_softmax(dim=0)
-        started_s = time.thread_time()
-        matches = view.find(token_ids)
-        found_s = time.thread_time()
-        if matches is not None:
-            blend(logprobs_V, matches, control_ids)
-        finds_us.append((found_s - started_s) * 1e6)
-        tokens_us.append((time.thread_time() - started_s) * 1e6)
-    return finds_us, tokens_us
 
 
 def _time_edits(

@@ -7,53 +7,60 @@ middle.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
+from fimble_eval.holes.repository import SourceFile
 from fimble_eval.memory_speed import MemorySpeed, measure_speed
+from fimble_eval.memory_ways import KNOWS_MORE_NATS, Judgements, TrueEnd, bits_of, mix_in_all_ways
 from fimble_model import load
 from fimble_model.engine.engine import NativeEngine
-from fimble_model.engine.memory import ProjectMemory
-from fimble_model.engine.memory_index import LOWER_PART, Matches
-from fimble_model.engine.memory_mixing import blend
+from fimble_model.engine.memory import MemoryView, ProjectMemory
+from fimble_model.engine.memory_index import LOWER_PART
 from fimble_model.engine.protocol import Finish, Prompt, Request, RequestId, TokenId
 from fimble_model.engine.stopping import StopAtLineEnd
 from fimble_model.errors import FimbleError
 
-__all__ = ["MemoryReport", "measure_memory", "read_packages", "to_markdown"]
+__all__ = ["MemoryReport", "WaysReport", "measure_memory"]
 
 _SCOPE = "package"
 _PREFIX_CHARS, _SUFFIX_CHARS = 1_400, 400
 _MIDDLE_LINES = 3
 _LEAST_LINE_CHARS = 8
 _LINES_ABOVE = 8
-_FIXED_WEIGHTS = (0.2, 0.4)
 _SURE_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryReport:
-    """The figures. Bits are per character of middles of three lines, by way of mixing.
+class WaysReport:
+    """By way of mixing: bits a character of middles of three lines, and the share of ends of
+    lines of which each token is the likeliest there.
+    """
 
-    `exact_*` are shares of ends of lines written exactly, greedily; `*_of_surest` are those
-    among the quarter with the highest mean log-probability.
+    n_cases: int
+    n_chars: int
+    bits_per_char: dict[str, float]
+    exact: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryReport:
+    """The figures. `strengths` are of simulated networks: nats that it knows more, its bits a
+    character, and those with the memory.
+
+    `exact_*` are shares of ends of lines that the engine itself wrote exactly, greedily;
+    `*_of_surest` are those among the quarter with the highest mean log-probability.
     """
 
     model: str
     packages: tuple[str, ...]
-    n_cases: int
-    n_chars: int
-    bits_per_char: dict[str, float]
+    all: WaysReport
+    by_language: dict[str, WaysReport]
+    strengths: tuple[tuple[float, float, float], ...]
     exact_network: float
     exact_with_memory: float
     exact_network_of_surest: float
@@ -73,25 +80,8 @@ class _Case:
     middle_end: int
 
 
-def read_packages(file: Path) -> dict[str, dict[str, str]]:
-    """Texts by package and path. Raises `FimbleError` where a line is of another shape."""
-    packages: dict[str, dict[str, str]] = {}
-    try:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            document: dict[str, Any] = json.loads(line)
-            texts = packages.setdefault(str(document["package"]), {})
-            texts[str(document["path"])] = str(document["text"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FimbleError(
-            expected='a file of lines like {"package": ..., "path": ..., "text": ...}',
-            found=f"{type(error).__name__} in {file.name}",
-            to_do="Name the held-out file that `fimble-train` wrote.",
-        ) from error
-    return packages
-
-
 def measure_memory(
-    packages: Mapping[str, Mapping[str, str]], *, model: str, n_cases: int
+    files: Sequence[SourceFile], *, model: str, n_cases: int, on_case: Callable[[], None]
 ) -> MemoryReport:
     """Run `n_cases` cursors of each package with a memory and without one."""
     engine = load(model)
@@ -100,38 +90,71 @@ def measure_memory(
             expected="a model with a native network", found=model, to_do="Name another."
         )
     rng = random.Random(0)
-    bits: dict[str, float] = {}
-    n_chars = 0
+    everything, by_language = Judgements(), dict[str, Judgements]()
     finishes: list[tuple[str, Finish, Finish]] = []
-    for texts in packages.values():
+    packages = tuple(dict.fromkeys(file.package for file in files))
+    for package in packages:
+        there = {file.path: file for file in files if file.package == package}
         memory = ProjectMemory(_encoder(engine))
-        for path, text in texts.items():
-            memory.remember(path, text)
-            engine.remember(_SCOPE, path, text)
-        for case in _pick_cases(texts, rng, n_cases):
+
+        def remember(key: str, text: str, memory: ProjectMemory = memory) -> None:
+            memory.remember(key, text)
+            engine.remember(_SCOPE, key, text)
+
+        for path, file in there.items():
+            remember(path, file.text)
+        for case in _pick_cases({path: file.text for path, file in there.items()}, rng, n_cases):
             for key, text in _parts_around(case):
-                memory.remember(key, text)
-                engine.remember(_SCOPE, key, text)
-            n_chars += _add_bits(bits, engine, memory, case)
-            finishes.append(_write_end(engine, case))
-            for key, text in ((case.path + LOWER_PART, ""), (case.path, case.text)):
-                memory.remember(key, text)
-                engine.remember(_SCOPE, key, text)
+                remember(key, text)
+            language = by_language.setdefault(there[case.path].language_id, Judgements())
+            if _judge(engine, memory.view(case.path), case, (everything, language)):
+                finishes.append(_write_end(engine, case))
+            remember(case.path + LOWER_PART, "")
+            remember(case.path, case.text)
+            on_case()
         engine.forget(_SCOPE)
-    plain = [_is_exact(end, finish) for end, finish, _ in finishes]
-    helped = [_is_exact(end, finish) for end, _, finish in finishes]
     return MemoryReport(
         model=engine.model.name,
-        packages=tuple(packages),
-        n_cases=len(finishes),
-        n_chars=n_chars,
-        bits_per_char={way: round(total / n_chars, 4) for way, total in bits.items()},
-        exact_network=round(float(np.mean(plain)), 4),
-        exact_with_memory=round(float(np.mean(helped)), 4),
-        exact_network_of_surest=_of_surest(plain, [finish for _, finish, _ in finishes]),
-        exact_with_memory_of_surest=_of_surest(helped, [finish for _, _, finish in finishes]),
-        speed=measure_speed(_encoder(engine)),
+        packages=packages,
+        all=_ways_of(everything),
+        by_language={name: _ways_of(each) for name, each in sorted(by_language.items())},
+        strengths=_strengths_of(everything.bits_per_char()),
+        **_written(finishes),
+        speed=measure_speed(engine.codec.tokenizer),
     )
+
+
+def _ways_of(judgements: Judgements) -> WaysReport:
+    return WaysReport(
+        n_cases=judgements.n_cases,
+        n_chars=judgements.n_chars,
+        bits_per_char=judgements.bits_per_char(),
+        exact=judgements.exact_shares(),
+    )
+
+
+def _strengths_of(bits: Mapping[str, float]) -> tuple[tuple[float, float, float], ...]:
+    stronger = tuple(
+        (
+            nats,
+            bits[f"network that knows {nats:g} nats more"],
+            bits[f"the same by confidence, {nats:g}"],
+        )
+        for nats in KNOWS_MORE_NATS
+    )
+    return ((0.0, bits["network"], bits["by confidence"]), *stronger)
+
+
+def _written(finishes: Sequence[tuple[str, Finish, Finish]]) -> dict[str, float]:
+    """What the engine wrote at the cases, without the memory and with it."""
+    plain = [_is_exact(end, finish) for end, finish, _ in finishes]
+    helped = [_is_exact(end, finish) for end, _, finish in finishes]
+    return {
+        "exact_network": round(float(np.mean(plain)), 4),
+        "exact_with_memory": round(float(np.mean(helped)), 4),
+        "exact_network_of_surest": _of_surest(plain, [each for _, each, _ in finishes]),
+        "exact_with_memory_of_surest": _of_surest(helped, [each for _, _, each in finishes]),
+    }
 
 
 def _parts_around(case: _Case) -> tuple[tuple[str, str], ...]:
@@ -180,50 +203,34 @@ def _prompt_of(engine: NativeEngine, case: _Case, end: int) -> Prompt:
     )
 
 
-def _add_bits(
-    bits: dict[str, float], engine: NativeEngine, memory: ProjectMemory, case: _Case
-) -> int:
-    """Add the bits of the case's middle in each way; the number of its characters."""
+def _judge(
+    engine: NativeEngine, view: MemoryView, case: _Case, judgements: Sequence[Judgements]
+) -> bool:
+    """Add what each way makes of the case's middle; False where there is no room for it."""
     prompt = _prompt_of(engine, case, case.middle_end)
+    tokenizer = engine.codec.tokenizer
     written = prompt.healing_text + case.text[case.cursor : case.middle_end]
-    token_ids = engine.codec.tokenizer.encode_words_inside(written).token_ids
-    n_free = engine.model.context_tokens - len(prompt.token_ids)
-    if len(token_ids) >= n_free:
-        return 0
-    control_ids = np.array(sorted(set(engine.codec.tokenizer.control_ids.values())))
-    view = memory.view(case.path)
-    for index, logprobs_V in enumerate(engine.score(prompt, token_ids)):
+    token_ids = tokenizer.encode_words_inside(written).token_ids
+    if len(token_ids) >= engine.model.context_tokens - len(prompt.token_ids):
+        return False
+    control_ids = np.array(sorted(set(tokenizer.control_ids.values())))
+    end = TrueEnd(
+        tokenizer.token_bytes,
+        token_ids,
+        healed=prompt.healing_text,
+        end=case.text[case.cursor : case.line_end],
+    )
+    bits: dict[str, float] = {}
+    is_exact: dict[str, bool] = {}
+    for index, logprobs_V in enumerate(engine.score(prompt, token_ids).float().cpu()):
         matches = view.find([*prompt.context_ids, *token_ids[:index]])
-        for way, mixed_V in _ways(logprobs_V.float().cpu(), matches, control_ids):
-            logprob = max(float(mixed_V[token_ids[index]]), math.log(1e-9))
-            bits[way] = bits.get(way, 0.0) - logprob / math.log(2)
-    return len(written)
-
-
-def _ways(
-    logprobs_V: Tensor, matches: Matches | None, control_ids: NDArray[np.int64]
-) -> list[tuple[str, Tensor]]:
-    """The next token's distribution by the network, the memory, and the two together."""
-    uniform_V = torch.full_like(logprobs_V, -math.log(len(logprobs_V)))
-    ways = [("network", logprobs_V)]
-    if matches is None:
-        fixed = [logprobs_V for _ in _FIXED_WEIGHTS]
-        ways += [("memory", uniform_V), ("by confidence", logprobs_V)]
-    else:
-        fixed = [_fixed(logprobs_V, matches, weight) for weight in _FIXED_WEIGHTS]
-        ways += [
-            ("memory", blend(uniform_V, matches, control_ids)),
-            ("by confidence", blend(logprobs_V, matches, control_ids)),
-        ]
-    names = (f"fixed weight {weight}" for weight in _FIXED_WEIGHTS)
-    return ways + list(zip(names, fixed, strict=True))
-
-
-def _fixed(logprobs_V: Tensor, matches: Matches, weight: float) -> Tensor:
-    """The network and what followed the longest known contexts, in one proportion."""
-    longest = matches.next_ids[matches.n_equal == matches.n_equal.max()]
-    counts_V = torch.bincount(torch.from_numpy(longest).long(), minlength=len(logprobs_V))
-    return ((1 - weight) * logprobs_V.exp() + weight * counts_V / len(longest)).log()
+        ways = dict(mix_in_all_ways(logprobs_V, matches, control_ids, token_ids[index]))
+        for way, agrees in end.agrees(index, ways).items():
+            bits[way] = bits.get(way, 0.0) + bits_of(ways[way], token_ids[index])
+            is_exact[way] = is_exact.get(way, True) and agrees
+    for each in judgements:
+        each.add(len(written), bits, is_exact)
+    return True
 
 
 def _write_end(engine: NativeEngine, case: _Case) -> tuple[str, Finish, Finish]:
@@ -257,36 +264,3 @@ def _of_surest(exact: Sequence[bool], finishes: Sequence[Finish]) -> float:
     ]
     surest = np.argsort(np.array(means))[::-1][: max(1, round(_SURE_SHARE * len(means)))]
     return round(float(np.mean([exact[index] for index in surest])), 4)
-
-
-def to_markdown(report: MemoryReport, circumstances: Mapping[str, object]) -> str:
-    """The figures as a page."""
-    speed = report.speed
-    rows = "\n".join(f"| {way} | {bits:.3f} |" for way, bits in report.bits_per_char.items())
-    return f"""# What the project memory adds to {report.model}
-
-{report.n_cases} cursors in held-out packages ({", ".join(report.packages)}), {report.n_chars}
-characters of middles. The memory held the package's other files, what stands above the
-cursor's line and what stands below the middle. The rule's numbers were fitted on lines of these
-same packages, of which a few may be here again; see `memory_mixing.py` for what they gave when
-fitted on some packages and tried on the others.
-
-| way of mixing | bits a character |
-|---|---|
-{rows}
-
-| greedy, cursor to end of line, exact | network | with memory |
-|---|---|---|
-| all | {report.exact_network:.1%} | {report.exact_with_memory:.1%} |
-| the surest quarter | {report.exact_network_of_surest:.1%} | \
-{report.exact_with_memory_of_surest:.1%} |
-
-Speed, on {speed.n_files} files of Python's own library ({speed.n_chars} characters, \
-{speed.n_tokens} tokens):
-{speed.index_mib:.0f} MiB, {speed.build_s:.1f} s to read all in, {speed.find_p50_us:.0f} µs \
-(median) and {speed.find_p95_us:.0f} µs (95 %) a lookup,
-{speed.edit_p50_ms:.2f} ms and {speed.edit_p95_ms:.2f} ms an edit of one line.
-
-{circumstances["processor"]}, {circumstances["n_cores"]} cores, Python \
-{circumstances["python"]}, commit {circumstances["commit"]}, {circumstances["date"]}.
-"""
