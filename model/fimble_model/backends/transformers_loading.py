@@ -7,6 +7,7 @@ of the model's makers unless the user has named that very model.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -78,15 +79,22 @@ def choose_dtype(placement: Placement, wanted: str) -> Placement:
 
 
 def load_causal_lm(folder: Path, placement: Placement, *, runs_code: bool) -> nn.Module:
-    """The network, frozen, on its device. Raises `CheckpointError` for what is no such model."""
+    """The network, frozen, on its device. Raises `CheckpointError` for what is no such model.
+
+    `folder` may be a GGUF file of a kind that transformers reads.
+    """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as their_logging
 
     their_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # none has annotations
     their_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    is_file = folder.is_file()
+    if is_file:
+        _refuse_without_accelerate()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(folder),
+            str(folder.parent if is_file else folder),
+            gguf_file=folder.name if is_file else None,
             dtype=placement.dtype.compute,
             trust_remote_code=runs_code,
             use_safetensors=True,
@@ -103,6 +111,16 @@ def load_causal_lm(folder: Path, placement: Placement, *, runs_code: bool) -> nn
     network: nn.Module = loaded[0]
     _refuse_lacks(loaded[1])
     return network.requires_grad_(False).train(False).to(placement.torch_device)
+
+
+def _refuse_without_accelerate() -> None:
+    """Transformers reads a GGUF file with a library that Fimble does not bring along."""
+    if importlib.util.find_spec("accelerate") is None:
+        raise CheckpointError(
+            expected="the library accelerate, with which transformers reads a GGUF file",
+            found="none",
+            to_do="pip install 'fimble[gguf]', or choose the model's safetensors.",
+        )
 
 
 def _refuse_lacks(info: Mapping[str, Any]) -> None:

@@ -149,13 +149,33 @@ def load_config(folder: Path) -> NetworkConfig:
 
 @contextmanager
 def open_checkpoint(folder: Path) -> Iterator[Checkpoint]:
-    """A folder's checkpoint, open while the context lasts. Raises `CheckpointError`."""
-    config = load_config(folder)
-    names = find_family(_load_json(folder / _CONFIG)).names
+    """A folder's checkpoint, or a GGUF file's, open while the context lasts.
+
+    Raises `CheckpointError`.
+    """
     with ExitStack() as stack:
-        files = _open_files(folder, stack)
+        if folder.suffix.lower() == ".gguf" and folder.is_file():
+            config, names, files = _open_gguf(folder, stack)
+        else:
+            config = load_config(folder)
+            names = find_family(_load_json(folder / _CONFIG)).names
+            files = _open_files(folder, stack)
         parts = _match_parts(config, names, files)
         yield Checkpoint(config=config, _files=files, _parts=parts)
+
+
+def _open_gguf(
+    path: Path, stack: ExitStack
+) -> tuple[NetworkConfig, TensorNames, Mapping[str, _TensorFile]]:
+    from fimble_model.gguf_file.configs import build_config
+    from fimble_model.gguf_file.header import read_header
+    from fimble_model.gguf_file.tensors import open_tensors
+
+    header = read_header(path)
+    values = build_config(header)
+    config, names = parse_config(values), find_family(values).names
+    tensors = stack.enter_context(open_tensors(header, config, names))
+    return config, names, dict.fromkeys(tensors.keys(), tensors)
 
 
 def _load_json(path: Path) -> Mapping[str, object]:

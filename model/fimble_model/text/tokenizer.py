@@ -124,7 +124,15 @@ class Tokenizer:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Tokenizer of a checkpoint folder. Raises `CheckpointError` where there is none to use."""
+    """Tokenizer of a checkpoint folder, or of a GGUF file.
+
+    Raises `CheckpointError` where there is none to use.
+    """
+    if folder.suffix.lower() == ".gguf" and folder.is_file():
+        from fimble_model.gguf_file.header import read_header
+        from fimble_model.gguf_file.vocabulary import build_tokenizer_json
+
+        return parse_tokenizer(build_tokenizer_json(read_header(folder)))
     path = folder / "tokenizer.json"
     try:
         written = path.read_text(encoding="utf-8")

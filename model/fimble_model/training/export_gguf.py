@@ -1,8 +1,10 @@
 """A model of ours as one GGUF file, so that llama.cpp can run the same weights.
 
 Owns the mapping of a qwen3 checkpoint to that file. Token ids mean the same there, but text does
-not: llama.cpp splits text by rules it knows by name, and ours is none of them. So hand it ids,
-encoded by our tokenizer, as the measurements do.
+not: llama.cpp splits text by rules it knows by name, and ours, where a line end and the indentation
+after it are one word, is none of them. So hand it ids, encoded by our tokenizer, as the
+measurements do. The whole tokenizer.json goes into the file, too, where GGUF has a place for it:
+Fimble reads such a file with that, and splits as in the folder.
 """
 
 from __future__ import annotations
@@ -33,6 +35,13 @@ _ARCHITECTURE = gguf.MODEL_ARCH.QWEN3
 _KNOWN_FIELDS = ("rope_theta", "norm_epsilon", "tied_embeddings", "qk_norm")
 # The nearest of the splittings that llama.cpp knows: single digits, and no merge over a line's end.
 _NEAREST_SPLITTING = "qwen2"
+_FIM_TOKENS = {
+    "fim_pre": "<|fim_prefix|>",
+    "fim_suf": "<|fim_suffix|>",
+    "fim_mid": "<|fim_middle|>",
+    "fim_rep": "<|repo_name|>",
+    "fim_sep": "<|file_sep|>",
+}
 
 
 def export_gguf(folder: Path, path: Path, kind: str) -> None:
@@ -77,7 +86,8 @@ def _add_shape(writer: gguf.GGUFWriter, config: NetworkConfig, name: str) -> Non
 
 def _add_vocabulary(writer: gguf.GGUFWriter, folder: Path, n_ids: int) -> None:
     """Tokens in the order of their ids; ids without a token are said to be unused."""
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    written = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    tokenizer = json.loads(written)
     texts = [f"[unused {token_id}]" for token_id in range(n_ids)]
     kinds = [int(gguf.TokenType.UNUSED)] * n_ids
     for text, token_id in tokenizer["model"]["vocab"].items():
@@ -97,6 +107,22 @@ def _add_vocabulary(writer: gguf.GGUFWriter, folder: Path, n_ids: int) -> None:
     if isinstance(end_id, int):
         writer.add_eos_token_id(end_id)
     writer.add_add_bos_token(False)
+    writer.add_string("tokenizer.huggingface.json", written)
+    for use, text in _FIM_TOKENS.items():
+        if text in texts:
+            writer.add_uint32(f"tokenizer.ggml.{use}_token_id", texts.index(text))
+    _add_statement(writer, values.get("fimble"))
+
+
+def _add_statement(writer: gguf.GGUFWriter, statement: object) -> None:
+    """What config.json says in its entry `fimble`: the format, and what it was trained for."""
+    for name, value in statement.items() if isinstance(statement, dict) else ():
+        if isinstance(value, bool):
+            writer.add_bool(f"fimble.{name}", value)
+        elif isinstance(value, str):
+            writer.add_string(f"fimble.{name}", value)
+        elif isinstance(value, list) and value:
+            writer.add_array(f"fimble.{name}", value)
 
 
 def _add_tensors(
