@@ -19,7 +19,7 @@ from fimble_model.finding import FoundModel, find_model
 from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network.families import parse_config
 from fimble_model.self_test import TestedItem, refuse_junk, run_self_test
-from fimble_model.store.hub import PullProgress
+from fimble_model.store.pulling import PullProgress
 from fimble_model.warming import warm_up
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def load(
     a hub's model is not here and cannot be fetched.
     """
     report, stated = on_progress or (lambda progress: None), stated or Stated()
-    found = find_model(name_or_dir, _reporter_of_pulls(report))
+    found = find_model(name_or_dir, _reporter_of_pulls(report), stated.runs_code_of)
     report(LoadProgress(message="reading the tokenizer", done=0.0))
     values = _read_config(found.folder)
     tokenizer, fim_format = _load_text(found, values, stated)
@@ -234,6 +234,11 @@ def _reporter_of_graphs(report: Callable[[LoadProgress], None]) -> Callable[[flo
 
 
 def _read_config(folder: Path) -> Mapping[str, object]:
+    if folder.is_file():
+        from fimble_model.gguf_file.configs import build_config
+        from fimble_model.gguf_file.header import read_header
+
+        return build_config(read_header(folder))
     path = folder / "config.json"
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -267,13 +272,40 @@ def _load_text(
     fim_format = find_fim_format(
         model_type=str(values.get("model_type")),
         control_strings=tokenizer.control_ids.keys(),
-        repository=found.repository,
+        repository=_repository_of(found),
         stated_family=stated_family,
         stated_orders=stated_orders,
     )
+    if found.folder.is_file():
+        _refuse_other_tokens(found.folder, fim_format)
     if stated_family == _OUR_FAMILY and not _states(values, "repository_context"):
         fim_format = dataclasses.replace(fim_format, files=None)
     return tokenizer, fim_format
+
+
+def _repository_of(found: FoundModel) -> str | None:
+    """The hub's name; a GGUF file says itself what it was made from, whoever publishes it."""
+    if not found.folder.is_file():
+        return found.repository
+    from fimble_model.gguf_file.header import read_header
+    from fimble_model.gguf_file.vocabulary import find_repository
+
+    return find_repository(read_header(found.folder)) or found.repository
+
+
+def _refuse_other_tokens(path: Path, fim_format: FimFormat) -> None:
+    """Refuse a GGUF file whose metadata names tokens that are not those of the format."""
+    from fimble_model.gguf_file.header import read_header
+    from fimble_model.gguf_file.vocabulary import find_fim_tokens
+
+    stated = find_fim_tokens(read_header(path))
+    of_format = {each for layout in fim_format.layouts.values() for each in layout}
+    if others := sorted(set(stated) - of_format):
+        raise CheckpointError(
+            expected=f"the tokens of the {fim_format.family} format in {path.name}",
+            found=f"that it fills in the middle with {', '.join(others)}",
+            to_do="State the format that its makers document in the setting model.fim_family.",
+        )
 
 
 def _states(values: Mapping[str, object], name: str) -> bool:

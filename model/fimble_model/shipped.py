@@ -46,17 +46,21 @@ def default_model_name(weights: Path = _WEIGHTS) -> str:
 
 
 def find_model_folder(name_or_dir: str | Path, weights: Path = _WEIGHTS) -> Path:
-    """The folder of a shipped model's name, or the folder itself; else `CheckpointError`."""
+    """The folder of a shipped model's name, or the folder itself; else `CheckpointError`.
+
+    A GGUF file stands for itself, too.
+    """
     shipped = shipped_models(weights)
     for model in shipped:
         if model.name == str(name_or_dir):
             return model.folder
     folder = Path(name_or_dir).expanduser()
-    if folder.is_dir():
+    if folder.is_dir() or (folder.is_file() and folder.suffix.lower() == ".gguf"):
         return folder
     known = ", ".join(model.name for model in shipped) or "none in this installation"
     raise CheckpointError(
-        expected=f"a model's folder or a shipped model's name ({known})",
-        found=f"{str(name_or_dir)!r}, which is neither",
+        expected=f"a model's folder, a GGUF file or a shipped model's name ({known})",
+        found=f"{str(name_or_dir)!r}, which is "
+        + ("a file, and no GGUF" if folder.is_file() else "neither"),
         to_do="Choose one that `fimble models` lists, or check the folder's path.",
     )

@@ -18,8 +18,10 @@ from rich.table import Table
 from fimble_model.engine.protocol import Engine, Finish, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.finding import find_model, is_on_a_hub
-from fimble_model.store import hub
+from fimble_model.store.cache import find_cached, remove
 from fimble_model.store.model_ids import ModelId
+from fimble_model.store.pulling import PullProgress, pull
+from fimble_model.store.remote import look_up
 from fimble_server.errors import CheckpointError
 from fimble_server.model_engine import build_engine
 from fimble_server.model_words import describe_model, describe_privacy
@@ -64,13 +66,13 @@ def show_model(console: Console, name: str) -> None:
         table.add_row("model", found.name)
         table.add_row("folder", str(found.folder))
     else:
-        remote = hub.look_up(model_id)
+        remote = look_up(model_id)
         table.add_row("model", remote.repository)
         table.add_row("revision", remote.revision)
         table.add_row("licence", remote.licence or "not stated: ask its makers before you use it")
         table.add_row("to fetch", f"{remote.n_bytes / 2**30:.2f} GiB in {len(remote.files)} files")
         table.add_row("terms", "must be agreed to first" if remote.is_gated else "none to agree to")
-        cached = hub.find_cached(model_id)
+        cached = find_cached(model_id)
         is_here = cached is not None and cached.lack is None
         table.add_row("here", str(cached.folder) if cached and is_here else "no")
     console.print(table)
@@ -78,7 +80,7 @@ def show_model(console: Console, name: str) -> None:
 
 def remove_model(console: Console, name: str) -> None:
     """Delete a hub's model from the cache."""
-    n_bytes = hub.remove(_hub_id(name).repository)
+    n_bytes = remove(_hub_id(name))
     if n_bytes == 0:
         raise CheckpointError(
             expected=f"{name} in the cache",
@@ -127,10 +129,10 @@ def _time(engine: Engine, prefix: str, suffix: str, n_tokens: int) -> float:
 
 def _pinned(console: Console, model_id: ModelId) -> str:
     """The model's name with its commit, fetched and checked."""
-    cached = hub.find_cached(model_id)
+    cached = find_cached(model_id)
     if cached is not None and cached.lack is None:
         return f"{cached.repository}@{cached.revision}"
-    remote = hub.look_up(model_id)
+    remote = look_up(model_id)
     console.print(f"{remote.repository}, licence: {remote.licence or 'not stated'}")
     with Progress(
         TextColumn("{task.description}"),
@@ -141,10 +143,10 @@ def _pinned(console: Console, model_id: ModelId) -> str:
     ) as bars:
         bar = bars.add_task(remote.repository, total=remote.n_bytes)
 
-        def show(progress: hub.PullProgress) -> None:
+        def show(progress: PullProgress) -> None:
             bars.update(bar, completed=progress.n_bytes, description=progress.file)
 
-        hub.pull(remote, on_progress=show)
+        pull(remote, on_progress=show)
     return f"{remote.repository}@{remote.revision}"
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 import fimble_model
+from fimble_model.store.cache import CachedModel, cached_models
 from fimble_model.store.catalogue import CATALOGUE, KnownModel
-from fimble_model.store.hub import CachedModel, cached_models
 from fimble_model.store.reckoning import Machine, Reckoning, reckon
 from fimble_server.commandline.this_machine import measure_machine
 

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fimble_model.errors import HubError
-from fimble_model.store.hub import (
-    PullProgress,
+from fimble_model.store.cache import (
     cached_models,
     find_cached,
-    look_up,
-    pull,
+    licence_in,
     remove,
 )
 from fimble_model.store.model_ids import ModelId, try_parse_model_id
+from fimble_model.store.pulling import PullProgress, pull
+from fimble_model.store.remote import look_up
 from fimble_model.store.wholeness import find_lack
-from fimble_testing.fake_hub import FakeHub, serve_hub
-
-NAME = "makers/coder-1b"
-ID = ModelId(repository=NAME)
-N_WEIGHT_BYTES = 300_000
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[FakeHub]:
-    with serve_hub() as hub:
-        yield hub
-
-
-@pytest.fixture
-def hub(served: FakeHub, tmp_path: Path) -> FakeHub:
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "qwen2"}')
-    (folder / "tokenizer.json").write_text("{}" * 1000)
-    (folder / "README.md").write_text("A model.")
-    (folder / "training.log").write_text("not wanted")
-    for number in (1, 2):
-        shard = folder / f"model-0000{number}-of-00002.safetensors"
-        shard.write_bytes(bytes([number]) * N_WEIGHT_BYTES)
-    index = {"weight_map": {"a": "model-00001-of-00002.safetensors",
-                            "b": "model-00002-of-00002.safetensors"}}  # fmt: skip
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    served.repositories = {NAME: folder}
-    served.gated, served.damaged, served.cut_after_bytes = set(), set(), {}
-    served.requests.clear()
-    return served
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-def _fetch(hub: FakeHub, cache: Path) -> Path:
-    remote = look_up(ID, endpoint=hub.endpoint)
-    return pull(remote, cache_dir=cache, endpoint=hub.endpoint)
+from fimble_testing.fake_hub import FakeHub
+from fimble_testing.served_model import ID, N_WEIGHT_BYTES, NAME, fetch
 
 
 def test_a_model_is_looked_up_before_anything_is_fetched(hub: FakeHub) -> None:
@@ -75,7 +34,7 @@ def test_a_model_is_looked_up_before_anything_is_fetched(hub: FakeHub) -> None:
 def test_a_pulled_model_is_whole_and_found_without_a_hub(hub: FakeHub, cache: Path) -> None:
     seen: list[PullProgress] = []
     remote = look_up(ID, endpoint=hub.endpoint)
-    folder = pull(remote, on_progress=seen.append, cache_dir=cache, endpoint=hub.endpoint)
+    folder = pull(remote, on_progress=seen.append, cache_dir=cache, endpoint=hub.endpoint).folder
     assert find_lack(folder) is None
     assert [each.n_bytes for each in seen] == sorted(each.n_bytes for each in seen)
     assert seen[-1].n_bytes == seen[-1].n_total_bytes == remote.n_bytes
@@ -90,7 +49,6 @@ def test_a_pulled_model_is_whole_and_found_without_a_hub(hub: FakeHub, cache: Pa
 def test_a_pull_that_was_cut_off_goes_on_where_it_ended(
     hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     shard = "model-00002-of-00002.safetensors"
     hub.cut_after_bytes[shard] = 0
     remote = look_up(ID, endpoint=hub.endpoint)
@@ -100,7 +58,7 @@ def test_a_pull_that_was_cut_off_goes_on_where_it_ended(
     assert found is None or found.lack == shard
     hub.cut_after_bytes.clear()
     hub.requests.clear()
-    folder = pull(remote, cache_dir=cache, endpoint=hub.endpoint)
+    folder = pull(remote, cache_dir=cache, endpoint=hub.endpoint).folder
     assert find_lack(folder) is None
     fetched = [path for method, path, _ in hub.requests if method == "GET" and "resolve" in path]
     assert [path.rsplit("/", 1)[1] for path in fetched] == [shard]
@@ -109,31 +67,30 @@ def test_a_pull_that_was_cut_off_goes_on_where_it_ended(
 def test_a_connection_that_breaks_is_taken_up_inside_the_file(
     hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     shard = "model-00001-of-00002.safetensors"
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000)
     hub.cut_after_bytes[shard] = N_WEIGHT_BYTES // 2
-    folder = _fetch(hub, cache)
-    assert (folder / shard).read_bytes() == b"\x01" * N_WEIGHT_BYTES
+    folder = fetch(hub, cache)
+    assert (folder / shard).read_bytes() == (hub.repositories[NAME] / shard).read_bytes()
     ranges = [wanted for _, path, wanted in hub.requests if path.endswith(shard) and wanted]
-    assert ranges == [f"bytes={N_WEIGHT_BYTES // 2}-"]
+    assert ranges[0] == f"bytes={N_WEIGHT_BYTES // 2}-"
 
 
 def test_a_damaged_file_is_refused_and_not_kept(hub: FakeHub, cache: Path) -> None:
     shard = "model-00001-of-00002.safetensors"
     hub.damaged.add(shard)
     with pytest.raises(HubError, match="checksum"):
-        _fetch(hub, cache)
+        fetch(hub, cache)
     hub.damaged.clear()
-    folder = _fetch(hub, cache)
-    assert (folder / shard).read_bytes() == b"\x01" * N_WEIGHT_BYTES
+    folder = fetch(hub, cache)
+    assert (folder / shard).read_bytes() == (hub.repositories[NAME] / shard).read_bytes()
 
 
 def test_a_gated_model_says_what_to_do(hub: FakeHub, cache: Path) -> None:
     hub.gated.add(NAME)
     assert look_up(ID, endpoint=hub.endpoint).is_gated
     with pytest.raises(HubError, match="hf auth login"):
-        _fetch(hub, cache)
+        fetch(hub, cache)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +110,7 @@ def test_pickled_weights_are_refused_before_they_are_fetched(hub: FakeHub) -> No
     for path in folder.glob("*.safetensors*"):
         path.unlink()
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem")
-    with pytest.raises(HubError, match=r"only pytorch_model\.bin"):
+    with pytest.raises(HubError, match=r"only pytorch_model\.bin, a pickle"):
         look_up(ID, endpoint=hub.endpoint)
 
 
@@ -175,10 +132,44 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(
 
 
 def test_a_removed_model_is_gone_with_its_bytes(hub: FakeHub, cache: Path) -> None:
-    _fetch(hub, cache)
-    assert remove(NAME, cache) > 2 * N_WEIGHT_BYTES
+    fetch(hub, cache)
+    assert remove(ID, cache) > 2 * N_WEIGHT_BYTES
     assert cached_models(cache) == ()
-    assert remove(NAME, cache) == 0
+    assert remove(ID, cache) == 0
+
+
+def test_one_revision_is_removed_and_another_kept(hub: FakeHub, cache: Path) -> None:
+    fetch(hub, cache)
+    assert remove(ModelId(repository=NAME, revision="0" * 40), cache) == 0
+    commit = hub.commit_of(NAME)
+    assert remove(ModelId(repository=NAME, revision=commit), cache) > 2 * N_WEIGHT_BYTES
+
+
+def test_what_was_half_fetched_is_removed_too(hub: FakeHub, cache: Path) -> None:
+    for file in hub.repositories[NAME].iterdir():
+        hub.cut_after_bytes[file.name] = 0
+    with pytest.raises(HubError):
+        fetch(hub, cache)
+    remove(ID, cache)
+    assert not list(cache.glob("models--*"))
+
+
+def test_python_beside_a_model_is_fetched_only_where_it_is_wanted(
+    hub: FakeHub, cache: Path
+) -> None:
+    remote = look_up(ID, endpoint=hub.endpoint)
+    assert [file.name for file in remote.code] == ["modeling_own.py"]
+    folder = pull(remote, cache_dir=cache, endpoint=hub.endpoint).folder
+    assert not (folder / "modeling_own.py").exists()
+    assert not [path for _, path, _ in hub.requests if path.endswith(".py")]
+    pull(remote, with_code=True, cache_dir=cache, endpoint=hub.endpoint)
+    assert (folder / "modeling_own.py").exists()
+    assert folder.name in next(path for _, path, _ in hub.requests if path.endswith(".py"))
+
+
+def test_a_licence_is_known_without_a_hub(hub: FakeHub, cache: Path) -> None:
+    assert licence_in(fetch(hub, cache)) == "mit"
+    assert licence_in(cache) is None
 
 
 @pytest.mark.parametrize("words", ["fimble-nano", "./a/b", "~/a/b", "/a/b", "a/b/c", "a/../b", ""])
