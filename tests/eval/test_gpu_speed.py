@@ -39,7 +39,16 @@ def test_the_shapes_are_the_sizes_they_are_called() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ceilings", "stream-1.5b", "stream-1.5b-int8", "stream-base", "keystroke", "batch", "typists"],
+    [
+        "ceilings",
+        "host",
+        "stream-1.5b",
+        "stream-1.5b-int8",
+        "stream-base",
+        "keystroke",
+        "batch",
+        "typists",
+    ],
 )
 def test_a_part_can_be_rehearsed_on_the_cpu(name: str) -> None:
     """Every row has a figure above 0, but for what is lost."""

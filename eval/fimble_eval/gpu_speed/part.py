@@ -26,6 +26,12 @@ def _ceilings(options: GpuOptions) -> PartResult:
     return measure_gpu_ceilings(options)
 
 
+def _host(options: GpuOptions) -> PartResult:
+    from fimble_eval.gpu_speed.host_work import measure_host_work
+
+    return measure_host_work(options)
+
+
 def _tests(options: GpuOptions) -> PartResult:
     from fimble_eval.gpu_speed.gpu_tests import run_gpu_tests
 
@@ -71,6 +77,7 @@ def _speculation(options: GpuOptions) -> PartResult:
 # Each imports what it measures with only when it runs.
 PARTS: Mapping[str, _Measure] = {
     "ceilings": _ceilings,
+    "host": _host,
     "tests": _tests,
     "stream-0.5b": functools.partial(_stream, "0.5b"),
     "stream-1.5b": functools.partial(_stream, "1.5b"),

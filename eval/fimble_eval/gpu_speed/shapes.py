@@ -15,14 +15,16 @@ from fimble_eval.gpu_speed.options import GpuOptions
 from fimble_model.assembly import assemble_engine
 from fimble_model.engine.protocol import Engine
 from fimble_model.engine.scheduler import PassLimits
+from fimble_model.gpu.parts import GpuParts
 from fimble_model.network import shapes
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement
+from fimble_model.network.transformer import Transformer
 from fimble_model.network.weights import random_network
 from fimble_model.text.fim_matching import find_fim_format
 from fimble_model.text.tokenizer import Tokenizer, load_tokenizer
 
-__all__ = ["SHAPES", "build_engine", "config_for", "dtype_for"]
+__all__ = ["SHAPES", "TINY", "assemble", "build_engine", "config_for", "dtype_for"]
 
 
 # The context cut to what is measured: a longer one only makes tables of angles longer.
@@ -37,7 +39,7 @@ SHAPES = {
     )
 }
 
-_TINY = NetworkConfig(
+TINY = NetworkConfig(
     n_layers=2,
     width=64,
     n_query_heads=4,
@@ -52,7 +54,7 @@ _TINY = NetworkConfig(
 
 def config_for(shape: str, options: GpuOptions) -> NetworkConfig:
     """The shape by its name; in a rehearsal one tiny shape stands for all."""
-    return _TINY if options.is_rehearsal else SHAPES[shape]
+    return TINY if options.is_rehearsal else SHAPES[shape]
 
 
 def dtype_for(options: GpuOptions, *, is_int8: bool = False) -> Dtype:
@@ -74,10 +76,26 @@ def build_engine(
     config = config_for(shape, options)
     dtype = dtype_for(options, is_int8=is_int8)
     placement = Placement(device=options.device, dtype=dtype)
-    tokenizer = _tokenizer(config.vocabulary_size)
+    network = random_network(config, placement)
+    return assemble(
+        f"random-{shape}", network, placement, n_most_rows=n_most_rows, cache_bytes=cache_bytes
+    )
+
+
+def assemble(
+    name: str,
+    network: Transformer,
+    placement: Placement,
+    *,
+    n_most_rows: int,
+    cache_bytes: int = 256 * 2**20,
+    gpu_parts: GpuParts | None = None,
+) -> Engine:
+    """An engine without memory or speculation over a network, its tokenizer filled up."""
+    tokenizer = _tokenizer(network.config.vocabulary_size)
     return assemble_engine(
-        name=f"random-{shape}",
-        transformer=random_network(config, placement),
+        name=name,
+        transformer=network,
         placement=placement,
         tokenizer=tokenizer,
         fim_format=find_fim_format(
@@ -90,6 +108,7 @@ def build_engine(
         limits=PassLimits(max_rows=n_most_rows, max_tokens=2048),
         has_memory=False,
         speculates=False,
+        gpu_parts=gpu_parts,
     )
 
 

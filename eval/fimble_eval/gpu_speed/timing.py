@@ -17,10 +17,14 @@ __all__ = ["Timed", "new_request", "random_ids", "run_timed"]
 
 
 class Timed(NamedTuple):
-    """What came of some requests. `step_ends_s` are seconds since the first was added."""
+    """What came of some requests. `step_ends_s` are seconds since the first was added.
+
+    `step_cpu_s` is what each step took of this thread's time on a CPU.
+    """
 
     finishes: list[Finish]
     step_ends_s: list[float]
+    step_cpu_s: list[float]
 
     @property
     def n_tokens(self) -> int:
@@ -52,9 +56,11 @@ def run_timed(engine: Engine, requests: Sequence[Request]) -> Timed:
     started_s = time.perf_counter()
     for request in requests:
         engine.add(request)
-    finishes, ends_s = [], []
+    finishes, ends_s, cpu_s = [], [], []
     while engine.has_work:
+        cpu_started_s = time.thread_time()
         deltas = engine.step()
+        cpu_s.append(time.thread_time() - cpu_started_s)
         ends_s.append(time.perf_counter() - started_s)
         finishes += [delta.finish for delta in deltas if delta.finish is not None]
-    return Timed(finishes, ends_s)
+    return Timed(finishes, ends_s, cpu_s)

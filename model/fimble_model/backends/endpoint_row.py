@@ -67,14 +67,14 @@ class EndpointRow:
         finish = Finish(
             reason=reason,
             text=self.middle.text,
-            tokens=tuple(self.middle.tokens),
+            tokens=self.middle.tokens,
             n_prompt_tokens=n_prompt_tokens,
             n_reused_tokens=0,
             queue_ms=started_ms - self.added_ms,
             prefill_ms=first_ms - started_ms,
             decode_ms=now_ms - first_ms,
             n_prefilled_tokens=n_prompt_tokens if self.started_ms is not None else 0,
-            n_passes=len(self.middle.tokens),
+            n_passes=self.middle.n_tokens,
         )
         return Delta(
             request_id=self.request.request_id, text=self.middle.take_unsent(), finish=finish

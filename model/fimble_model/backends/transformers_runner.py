@@ -55,6 +55,9 @@ class TransformersRunner:
         """Each piece's `logprobs_LV`, row by row."""
         return [self._run_piece(piece) for piece in pieces]
 
+    def run_on(self, rows: Sequence[Any], uniforms: Sequence[float]) -> None:
+        """It draws nothing, so nothing is at hand."""
+
     def give_way(self) -> None:
         """On a GPU, hand back what torch keeps for later."""
         if self._device.type == "cuda":

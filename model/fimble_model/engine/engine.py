@@ -6,22 +6,21 @@ others. Never decides what a prompt holds. One thread owns it and makes every ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor
 
 from fimble_model.engine.clock import SystemClock
 from fimble_model.engine.codec import FimCodec
-from fimble_model.engine.drafting_trial import DraftingTrial
+from fimble_model.engine.drafting import Drafting
 from fimble_model.engine.drawing import Drawing
 from fimble_model.engine.faults import log_fault, refuse_unknown_ids
-from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.memories import Memories
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_files import load_segments
-from fimble_model.engine.middle import Middle
 from fimble_model.engine.passes import Passes
 from fimble_model.engine.pieces import Answer, Drawn, PassRunner, Piece
 from fimble_model.engine.prefix import n_common_tokens
@@ -37,11 +36,12 @@ from fimble_model.engine.protocol import (
     RequestId,
     TokenId,
 )
-from fimble_model.engine.row import Row
+from fimble_model.engine.row import Row, new_row
 from fimble_model.engine.sampling import new_generator
 from fimble_model.engine.scheduler import PassLimits, RowDemand, Scheduler
 from fimble_model.engine.slots import SlotCache, SlotRow
 from fimble_model.engine.speculation import SpeculationPort
+from fimble_model.engine.strides import Stride, begin_stride, take_drawn
 from fimble_model.errors import RequestError
 from fimble_model.network.cost import PassCost
 
@@ -49,6 +49,8 @@ __all__ = ["NativeEngine"]
 
 # A row waits for another's prefill where that saves it at least this many tokens. Guessed.
 _WORTH_WAITING_TOKENS = 32
+
+_P = ParamSpec("_P")
 
 
 class NativeEngine:
@@ -84,10 +86,10 @@ class NativeEngine:
         self._running: dict[RequestId, Row] = {}
         self._cancelled: set[RequestId] = set()
         self._memories = memories
-        self._speculation = speculation
-        self._trial = DraftingTrial()
+        self._stride: Stride | None = None
         self._drawing = Drawing(codec, cache.device)
         self._passes = Passes(runner, cache, cost, self._clock)
+        self._drafting = Drafting(speculation, self._passes.costs, self._clock)
 
     @property
     def model(self) -> ModelInfo:
@@ -136,15 +138,8 @@ class NativeEngine:
         assert request_id not in self._waiting, "a request id is in use"
         assert request_id not in self._running, "a request id is in use"
         refuse_unknown_ids(request.prompt.token_ids, self._model.vocabulary_size)
-        plan = self._plan_healing(request.prompt.healing_text)
-        middle = Middle(
-            token_bytes=self._codec.tokenizer.token_bytes,
-            stop=request.stop,
-            max_new_tokens=request.max_new_tokens,
-            n_healing_bytes=plan.n_text_bytes if plan else 0,
-            min_confidence=request.min_confidence,
-        )
-        row = Row(request, plan, middle, self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        row = new_row(request, self._codec, now_ms, can_draft=self._drafting.is_on)
         # One slot more than is known, so that at least one token can follow.
         if len(row.known_ids) + 1 > self._cache.max_row_tokens:
             raise RequestError(
@@ -210,12 +205,6 @@ class NativeEngine:
             self._passes.runner.rest()
         return deltas
 
-    def _plan_healing(self, healing_text: str) -> HealingPlan | None:
-        codec = self._codec
-        return (
-            plan_healing(healing_text, codec.tokenizer, codec.token_index) if healing_text else None
-        )
-
     def _pop_cancelled(self) -> list[Row]:
         rows = [
             row
@@ -250,6 +239,7 @@ class NativeEngine:
         request_id = row.request.request_id
         self._running[request_id] = self._waiting.pop(request_id)
         self._scheduler.start(request_id)
+        self._stride = None
         row.kv = kv
         row.n_reused_tokens = len(kv.token_ids)
         row.generator = new_generator(row.request.sampling)
@@ -261,23 +251,44 @@ class NativeEngine:
         Several candidates for one place share their prompt: the first computes it for all.
         """
         prompt_ids = row.request.prompt.token_ids
-        n_soon = max(
-            (
-                n_common_tokens(prompt_ids, other.request.prompt.token_ids)
-                for other in self._running.values()
-                if other.is_in_prefill
-            ),
-            default=0,
+        others = (
+            other.request.prompt.token_ids
+            for other in self._running.values()
+            if other.is_in_prefill
         )
+        n_soon = max((n_common_tokens(prompt_ids, other) for other in others), default=0)
         n_least = _WORTH_WAITING_TOKENS
         return n_soon >= n_least and n_soon - self._cache.n_cached_tokens(prompt_ids) >= n_least
 
+    def _try_stride(self) -> list[Delta] | None:
+        """What rows write that go on by a token each, where nobody else runs; else None."""
+        stride, self._stride = self._stride, None
+        rows = None if stride is None else stride.still(self._running)
+        if rows is None:
+            return None
+        try:
+            drawn = self._passes.run_on(rows)
+        except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
+            return [self._fail(row, error, is_cache_sound=False) for row in rows]
+        if drawn is None:
+            return None
+        self._stride = Stride(rows)
+        n_most = self._cache.max_row_tokens
+        deltas = (
+            self._try(take_drawn, row, each, n_most) for row, each in zip(rows, drawn, strict=True)
+        )
+        return [delta for delta in deltas if delta is not None]
+
     def _advance_running(self, started_ms: float) -> list[Delta]:
+        found = self._try_stride()
+        if found is not None:
+            return found
         costs = self._passes.costs
         least = costs.least_useful_probability(len(self._running))
         drafting_from_ms = self._clock.now_ms()
+        draft, n_most = self._drafting.draft, self._cache.max_row_tokens
         demands = [
-            RowDemand(request_id, row.n_pending, self._draft(row, least))
+            RowDemand(request_id, row.n_pending, draft(row, n_most - len(row.known_ids), least))
             for request_id, row in self._running.items()
         ]
         drafting_ms = self._clock.now_ms() - drafting_from_ms
@@ -295,40 +306,26 @@ class NativeEngine:
             answers = self._passes.run(pieces)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return [self._fail(row, error, is_cache_sound=False) for row in rows]
+        if grants:
+            self._stride = begin_stride(rows, answers, len(self._running))
         deltas = (
-            self._try_advance(row, answer, drawn)
+            self._try(self._advance, row, answer, drawn)
             for row, answer, drawn in zip(
                 rows, answers, self._drawing.draw_together(rows, answers), strict=True
             )
         )
         return [delta for delta in deltas if delta is not None]
 
-    def _draft(self, row: Row, least_probability: float) -> int:
-        """Have a row guess what follows; how many tokens it would have checked.
-
-        A fault there costs the row its drafts, not its answer.
-        """
-        n_most = min(row.n_most_drafts, self._cache.max_row_tokens - len(row.known_ids))
-        if self._speculation is None or n_most < 1:
-            return 0
-        if row.drafter is None and row.request.speculates is None:
-            row.can_draft = self._trial.should_draft()
-            if not row.can_draft:
-                return 0
-        try:
-            drafter = row.drafter_of(self._speculation, self._passes.costs.n_most_indexed)
-            started_ms = self._clock.now_ms()
-            row.drafts = drafter.propose(n_most, least_probability)[:n_most]
-            self._passes.costs.note_guesses(drafter.n_guesses, self._clock.now_ms() - started_ms)
-        except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
-            row.can_draft, row.drafter, row.drafts = False, None, []
-            log_fault("row %s drafts no more: %s\n%s", row, error)
-        return len(row.drafts)
-
-    def _try_advance(self, row: Row, answer: Answer, drawn: list[Drawn] | None) -> Delta | None:
+    def _try(
+        self,
+        advance: Callable[Concatenate[Row, _P], FinishReason | None],
+        row: Row,
+        *arguments: _P.args,
+        **named: _P.kwargs,
+    ) -> Delta | None:
         """The row's delta after a pass; a row whose stop rule or memory throws fails alone."""
         try:
-            reason = self._advance(row, answer, drawn)
+            reason = advance(row, *arguments, **named)
         except Exception as error:  # noqa: BLE001  The engine's wall: see STYLE, errors.
             return self._fail(row, error, is_cache_sound=True)
         return row.progress() if reason is None else self._end(row, reason)
@@ -346,7 +343,7 @@ class NativeEngine:
         if row.drafter is None:
             return self._take(row, first)
         reason = self._take_drafts(row, answer, tokens, first)
-        row.n_first_tokens = len(row.middle.tokens)
+        row.n_first_tokens = row.middle.n_tokens
         return reason
 
     def _take_drafts(
@@ -385,7 +382,5 @@ class NativeEngine:
         if row.kv is not None:
             (self._cache.release if is_cache_sound else self._cache.discard)(row.kv)
         now_ms = self._clock.now_ms()
-        n_later = len(row.middle.tokens) - max(row.n_first_tokens, 1)
-        has_drafted = row.drafter is not None
-        self._trial.note(has_drafted=has_drafted, n_tokens=n_later, ms=row.times.spans(now_ms)[2])
+        self._drafting.note_end(row, now_ms)
         return row.finish(reason, now_ms)

@@ -31,14 +31,32 @@ class Middle:
         min_confidence: float = 0.0,
     ) -> None:
         self.text = ""
-        self.tokens: list[GeneratedToken] = []
+        # Columns, for a token of a row is taken many thousand times a second.
+        self._token_ids: list[TokenId] = []
+        self._logprobs: list[float] = []
+        self._char_ends: list[int] = []
         self._token_bytes = token_bytes
         self._stop = stop
         self._max_new_tokens = max_new_tokens
         self._min_confidence = min_confidence
+        self._can_be_hopeless = min_confidence > 0.0
         self._sum_logprobs = 0.0
         self._detokenizer = Detokenizer(n_healing_bytes)
         self._n_sent_chars = 0
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that were generated."""
+        return len(self._token_ids)
+
+    @property
+    def tokens(self) -> tuple[GeneratedToken, ...]:
+        """Those tokens."""
+        columns = zip(self._token_ids, self._logprobs, self._char_ends, strict=True)
+        return tuple(
+            GeneratedToken(token_id=token_id, logprob=logprob, char_end=char_end)
+            for token_id, logprob, char_end in columns
+        )
 
     def spell(self, token_id: TokenId) -> None:
         """Take a token that only spells text the user has typed; it is not a new token."""
@@ -60,18 +78,20 @@ class Middle:
     ) -> FinishReason | None:
         """The same for a token whose bytes only the caller knows."""
         self.text += self._detokenizer.feed(written)
-        self.tokens.append(
-            GeneratedToken(token_id=token_id, logprob=logprob, char_end=len(self.text))
-        )
+        self._token_ids.append(token_id)
+        self._logprobs.append(logprob)
+        self._char_ends.append(len(self.text))
         n_kept = self._stop.n_chars_to_keep(self.text)
         if n_kept is not None:
             if not 0 <= n_kept <= len(self.text):
                 raise ValueError("a stop rule kept more characters than there are")
             self.text = self.text[:n_kept]
             return FinishReason.STOP_RULE
-        if len(self.tokens) >= self._max_new_tokens:
+        if len(self._token_ids) >= self._max_new_tokens:
             return FinishReason.LENGTH
-        return FinishReason.GIVEN_UP if self._is_hopeless(logprob) else None
+        if self._can_be_hopeless and self._is_hopeless(logprob):
+            return FinishReason.GIVEN_UP
+        return None
 
     def _is_hopeless(self, logprob: float) -> bool:
         self._sum_logprobs += bounded_logprob(logprob)

@@ -14,9 +14,11 @@ from torch import Tensor
 from fimble_model.engine.accounts import EngineWork
 from fimble_model.engine.pass_costs import PassCosts
 from fimble_model.engine.pass_halving import PassHalving, halve
-from fimble_model.engine.pieces import Answer, PassRunner, Piece, cut_piece
+from fimble_model.engine.pieces import Answer, Drawn, PassRunner, Piece, cut_piece
 from fimble_model.engine.protocol import Clock
+from fimble_model.engine.row import Row
 from fimble_model.engine.slots import SlotCache
+from fimble_model.engine.strides import choose_uniforms
 from fimble_model.network.cost import PassCost
 
 __all__ = ["Passes"]
@@ -56,6 +58,25 @@ class Passes:
             bytes_read=self.cost.bytes_read(shape),
         )
         return answers
+
+    def run_on(self, rows: Sequence[Row]) -> list[Drawn] | None:
+        """The next token of each row of a stride, where the runner has it at hand; else None."""
+        uniforms, kvs = choose_uniforms(rows), [row.kv for row in rows]
+        n_cached = sum(row.n_computed for row in rows)
+        started_ms = self._clock.now_ms()
+        found = self.runner.run_on(kvs, uniforms)
+        if found is None:
+            return None
+        pass_ms = self._clock.now_ms() - started_ms
+        self.costs.note(len(rows), pass_ms)
+        self.work += EngineWork(
+            n_passes=1,
+            n_pass_tokens=len(rows),
+            pass_ms=pass_ms,
+            flops=self.cost.flops_of_decoding(len(rows), n_cached),
+            bytes_read=self.cost.bytes_read_in_decoding(len(rows), n_cached),
+        )
+        return list(map(Drawn, *found))  # type: ignore[arg-type]  # ids are plain integers here
 
     def run_uncounted(self, pieces: Sequence[Piece]) -> list[Answer]:
         """The same for measuring: no work that anybody asked for, and no second try."""

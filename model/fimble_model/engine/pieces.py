@@ -95,6 +95,17 @@ class PassRunner(Protocol):
         """
         ...
 
+    def run_on(
+        self, rows: Sequence[Any], uniforms: Sequence[float]
+    ) -> tuple[Sequence[int], Sequence[float]] | None:
+        """Rows of the last pass go on by the token that each drew in it, where that is at hand.
+
+        Answers the tokens that they draw then and their log-probabilities, and extends the rows.
+        `uniforms` has a number for each row's draw after that, or nothing where all are greedy.
+        None, and nothing changed, where it is not at hand: then `run` does it.
+        """
+        ...
+
     def give_way(self) -> None:
         """Free what memory can be done without: somebody found none."""
         ...

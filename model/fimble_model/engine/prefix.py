@@ -12,18 +12,30 @@ from fimble_model.engine.protocol import TokenId
 
 __all__ = ["is_worth_moving", "n_common_tokens"]
 
+_FIRST_SPAN = 16
+
 
 def n_common_tokens(left: Sequence[TokenId], right: Sequence[TokenId]) -> int:
     """Length of the longest common prefix of two sequences of one type.
 
-    Halves the span with slice comparisons, which run in C: 11 of them for 2048 tokens.
+    By slice comparisons, which run in C: of spans that double until one differs, for most prompts
+    differ early, and then of its halves.
 
     >>> n_common_tokens([1, 2, 3], [1, 2, 4, 5])
     2
     """
     # Invariant: [0, n_equal) is equal, and nothing from n_limit on is part of the answer.
     n_equal, n_limit = 0, min(len(left), len(right))
-    if left[:n_limit] == right[:n_limit]:
+    if not n_limit or left[0] != right[0]:
+        return 0
+    span = _FIRST_SPAN
+    while n_equal < n_limit:
+        end = min(n_equal + span, n_limit)
+        if left[n_equal:end] != right[n_equal:end]:
+            n_limit = end
+            break
+        n_equal, span = end, 4 * span
+    else:
         return n_limit
     while n_limit - n_equal > 1:
         middle = (n_equal + n_limit) // 2

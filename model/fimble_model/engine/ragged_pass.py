@@ -7,7 +7,7 @@ values in the rows' pages. Never chooses tokens or rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +34,9 @@ class RaggedRunner:
     def run(self, pieces: Sequence[Piece]) -> list[Answer]:
         """Every answer is `logprobs_LV`."""
         return list(run_pass(self._transformer, self._pool, pieces))
+
+    def run_on(self, rows: Sequence[Any], uniforms: Sequence[float]) -> None:
+        """It draws nothing, so nothing is at hand."""
 
     def give_way(self) -> None:
         """On a GPU, hand back what torch keeps for later."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fimble_model.engine.healing import HealingPlan
+from fimble_model.engine.codec import FimCodec
+from fimble_model.engine.healing import HealingPlan, plan_healing
 from fimble_model.engine.memory import MemoryView
 from fimble_model.engine.memory_index import MOST_ORDER, Matches
 from fimble_model.engine.middle import Middle
@@ -21,7 +22,7 @@ from fimble_model.engine.sampling import Uniforms
 from fimble_model.engine.slots import SlotRow
 from fimble_model.engine.speculation import MOST_DRAFT_TOKENS, DrafterPort, SpeculationPort
 
-__all__ = ["MOST_PENDING_BESIDE_DRAFTS", "Row", "RowTimes"]
+__all__ = ["MOST_PENDING_BESIDE_DRAFTS", "Row", "RowTimes", "new_row"]
 
 # A prompt with more to compute than this is new: what follows it is not known from before. Guessed.
 MOST_PENDING_BESIDE_DRAFTS = 16
@@ -104,7 +105,7 @@ class Row:
         """
         if not self.can_draft or (self.is_in_prefill and not self._may_guess_first):
             return 0
-        n_tokens_left = self.request.max_new_tokens - len(self.middle.tokens)
+        n_tokens_left = self.request.max_new_tokens - self.middle.n_tokens
         return min(MOST_DRAFT_TOKENS, n_tokens_left - 1)
 
     @property
@@ -138,7 +139,7 @@ class Row:
         """How a runner may draw; None where healing or the memory has a say in it."""
         if self.is_in_prefill or self.memory is not None:
             return None
-        n_left = self.request.max_new_tokens - len(self.middle.tokens)
+        n_left = self.request.max_new_tokens - self.middle.n_tokens
         sampling = self.request.sampling
         if self.generator is None:
             return Wish(0.0, 1.0, (), n_left)
@@ -201,7 +202,10 @@ class Row:
         if self.uniforms is not None:
             self.uniforms.spend(len(decided_ids))
         self.n_accepted_tokens += len(decided_ids) - 1
-        self.kv.truncate(len(self.known_ids) - 1)
+        n_kept = len(self.known_ids) - 1
+        if len(self.kv.token_ids) > n_kept:
+            # NOTE: rolling back gives pages up, and a step begun ahead may be writing to the last.
+            self.kv.truncate(n_kept)
         self.drafts = []
         if self.drafter is not None:
             self.drafter.learn(decided_ids)
@@ -227,7 +231,7 @@ class Row:
         finish = Finish(
             reason=reason,
             text=self.middle.text,
-            tokens=tuple(self.middle.tokens),
+            tokens=self.middle.tokens,
             n_prompt_tokens=len(self.request.prompt.token_ids),
             n_reused_tokens=self.n_reused_tokens,
             queue_ms=queue_ms,
@@ -241,3 +245,19 @@ class Row:
         )
         text = self.middle.take_unsent()
         return Delta(request_id=self.request.request_id, text=text, finish=finish)
+
+
+def new_row(request: Request, codec: FimCodec, added_ms: float, *, can_draft: bool) -> Row:
+    """A row that has neither slots nor a memory yet."""
+    healing_text = request.prompt.healing_text
+    plan = plan_healing(healing_text, codec.tokenizer, codec.token_index) if healing_text else None
+    middle = Middle(
+        token_bytes=codec.tokenizer.token_bytes,
+        stop=request.stop,
+        max_new_tokens=request.max_new_tokens,
+        n_healing_bytes=plan.n_text_bytes if plan else 0,
+        min_confidence=request.min_confidence,
+    )
+    row = Row(request, plan, middle, added_ms)
+    row.can_draft &= can_draft
+    return row

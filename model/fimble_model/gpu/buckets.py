@@ -5,6 +5,7 @@ Owns the list of sizes: a graph is captured for each, so there are few. Pure; kn
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,6 +82,7 @@ def plan_batches(sizes: Sequence[int]) -> list[Batch]:
     return batches
 
 
+@functools.cache
 def _smallest(n_rows: int, n_row_tokens: int) -> Bucket | None:
     rows = next((rows for rows in _ROWS if rows >= n_rows), None)
     tokens = next((tokens for tokens in _ROW_TOKENS if tokens >= n_row_tokens), None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fimble_model.engine.kv_cache import KvRow
 from fimble_model.engine.pieces import Piece, Wish
 
-__all__ = ["Hopes", "LookedAhead", "expects", "rows_to_look_ahead"]
+__all__ = ["Hopes", "LookedAhead", "expects", "may_go_on", "wish_after"]
 
 # After a step that nobody asked for, so many steps go by before another is begun; twice as many
 # after each further one. Guessed.
@@ -20,41 +20,45 @@ _LEAST_PAUSE_STEPS, _MOST_PAUSE_STEPS = 2, 64
 
 
 class LookedAhead(NamedTuple):
-    """A row in a step that was begun ahead: its tokens by then, and how its token was drawn.
+    """A row in a step that was begun ahead: the token it was fed, after `n_cached` slots.
 
-    `line` is its line of that step's tokens; its own token is the one drawn in the step before.
+    `wish` says how its token was drawn but for the number, which is `uniform`.
     """
 
     row: KvRow
-    line: int
+    fed_id: int
     n_cached: int
     wish: Wish
+    uniform: float
 
 
-def rows_to_look_ahead(pieces: Sequence[Piece], lines: Sequence[int]) -> list[LookedAhead]:
-    """Of the pieces of a step, each with one token and a wish, those that may go on after it."""
-    return [
-        LookedAhead(piece.row, line, len(piece.row.token_ids) + 1, _wish_after(piece.wish))
-        for piece, line in zip(pieces, lines, strict=True)
-        if piece.wish is not None
-        and piece.wish.n_most_tokens > 1
+def may_go_on(piece: Piece) -> bool:
+    """Whether the row of a piece, with one token and a wish, may take a token after that one's."""
+    wish = piece.wish
+    return (
+        wish is not None
+        and wish.n_most_tokens > 1
         and len(piece.row.token_ids) + 2 <= piece.row.capacity
-    ]
+    )
 
 
-def expects(
-    ahead: Sequence[LookedAhead], drawn_ids: Sequence[int], pieces: Sequence[Piece]
-) -> list[int] | None:
+def wish_after(piece: Piece) -> Wish:
+    """The wish of a row's step after this one of one token."""
+    assert piece.wish is not None, "nothing is to be drawn"
+    wish = piece.wish
+    return Wish(wish.temperature, wish.top_p, wish.uniforms[1:], wish.n_most_tokens - 1)
+
+
+def expects(ahead: Sequence[LookedAhead], pieces: Sequence[Piece]) -> list[int] | None:
     """Each piece's place in `ahead`, where every piece is a row's step as it was begun; else None.
 
-    `drawn_ids` are the tokens that the rows of `ahead` were fed, in their order. Rows of it that
-    are not asked for ended, or wait.
+    Rows of it that are not asked for ended, or wait.
     """
     places = {id(looked.row): index for index, looked in enumerate(ahead)}
     found = []
     for piece in pieces:
         index = places.get(id(piece.row))
-        if index is None or not _is_as_begun(ahead[index], drawn_ids[index], piece):
+        if index is None or not _is_as_begun(ahead[index], piece):
             return None
         found.append(index)
     return found
@@ -88,20 +92,16 @@ class Hopes:
         self._n_pause_steps = min(2 * self._n_pause_steps, _MOST_PAUSE_STEPS)
 
 
-def _wish_after(wish: Wish) -> Wish:
-    return wish._replace(uniforms=wish.uniforms[1:], n_most_tokens=wish.n_most_tokens - 1)
-
-
-def _is_as_begun(looked: LookedAhead, drawn_id: int, piece: Piece) -> bool:
-    if piece.wish is None or len(piece.token_ids) != 1:
+def _is_as_begun(looked: LookedAhead, piece: Piece) -> bool:
+    wish = piece.wish
+    if wish is None or len(piece.token_ids) != 1:
         return False
-    is_same_draw = (
-        piece.wish.temperature == looked.wish.temperature
-        and piece.wish.top_p == looked.wish.top_p
-        and piece.wish.uniforms[:1] == looked.wish.uniforms[:1]
+    is_same_draw = wish.temperature == looked.wish.temperature and (
+        wish.temperature == 0.0
+        or (wish.top_p == looked.wish.top_p and wish.uniforms[0] == looked.uniform)
     )
     return (
         is_same_draw
-        and piece.token_ids[0] == drawn_id
+        and piece.token_ids[0] == looked.fed_id
         and len(piece.row.token_ids) == looked.n_cached
     )

@@ -1,13 +1,17 @@
 """The GPU engine's operations, each by the fastest form that this machine has.
 
 Owns the choice: Triton's kernels on a GPU where Triton is installed, xformers for attention over
-pages where that is, and plain torch everywhere else. Their meaning is `reference`'s.
+pages where that is, and plain torch everywhere else. Names, parameters and meaning are
+`reference`'s.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
 
 from torch import Tensor
 
@@ -20,13 +24,15 @@ __all__ = [
     "attend_paged",
     "attend_prefill",
     "gated",
+    "has_kernels",
     "has_triton",
     "linear8",
     "pick",
     "rotate_and_store",
 ]
 
-attend_prefill = reference.attend_prefill
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @functools.cache
@@ -35,88 +41,55 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def _has_kernels(tensor: Tensor) -> bool:
+def has_kernels(tensor: Tensor) -> bool:
+    """Whether Triton's kernels can have such a tensor."""
     return tensor.is_cuda and has_triton()
 
 
-def add_norm(
-    x_NE: Tensor, residual_NE: Tensor | None, gain_E: Tensor, epsilon: float
-) -> tuple[Tensor, Tensor]:
-    """See `reference.add_norm`."""
-    if _has_kernels(x_NE):
-        from fimble_model.gpu.kernels import norms
+def _by_kernel(meaning: Callable[_P, _R], module_name: str) -> Callable[_P, _R]:
+    """The operation by the kernel of its name where its first tensor is on a GPU."""
 
-        return norms.add_norm(x_NE, residual_NE, gain_E, epsilon)
-    return reference.add_norm(x_NE, residual_NE, gain_E, epsilon)
+    @functools.cache
+    def find_kernel() -> Callable[_P, _R]:
+        module = importlib.import_module(f"fimble_model.gpu.kernels.{module_name}")
+        return cast("Callable[_P, _R]", getattr(module, meaning.__name__))
 
+    @functools.wraps(meaning)
+    def operate(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        first = arguments[0]
+        assert isinstance(first, Tensor), "an operation's first argument is a tensor"
+        return (find_kernel() if has_kernels(first) else meaning)(*arguments, **named)
 
-def rotate_and_store(
-    qkv_ND: Tensor,
-    cos_ND: Tensor,
-    sin_ND: Tensor,
-    head_gains: HeadGains | None,
-    keys_PSKD: Tensor,
-    values_PSKD: Tensor,
-    slots_N: Tensor,
-    n_query_heads: int,
-    n_key_heads: int,
-) -> Tensor:
-    """See `reference.rotate_and_store`."""
-    if _has_kernels(qkv_ND):
-        from fimble_model.gpu.kernels import rotary
-
-        rotate = rotary.rotate_and_store
-    else:
-        rotate = reference.rotate_and_store
-    pools = (keys_PSKD, values_PSKD)
-    return rotate(qkv_ND, cos_ND, sin_ND, head_gains, *pools, slots_N, n_query_heads, n_key_heads)
+    return operate
 
 
+add_norm = _by_kernel(reference.add_norm, "norms")
+gated = _by_kernel(reference.gated, "norms")
+rotate_and_store = _by_kernel(reference.rotate_and_store, "rotary")
+pick = _by_kernel(reference.pick, "picking")
+# Torch takes its flash kernel where that serves.
+attend_prefill = reference.attend_prefill
+
+_attend_by_triton = _by_kernel(reference.attend_paged, "attention")
+
+
+@functools.wraps(reference.attend_paged)
 def attend_paged(
-    q_BTHD: Tensor,
-    keys_PSKD: Tensor,
-    values_PSKD: Tensor,
-    tables_BP: Tensor,
-    lengths_B: Tensor,
-    scale: float,
+    q_BTHD: Tensor, keys_PSKD: Tensor, values_PSKD: Tensor, *rest: Tensor | float
 ) -> Tensor:
     """See `reference.attend_paged`."""
-    if paged_masks.serves(q_BTHD, keys_PSKD):
-        attend = paged_masks.attend_paged
-    elif _has_kernels(q_BTHD):
-        from fimble_model.gpu.kernels import attention
-
-        attend = attention.attend_paged
-    else:
-        attend = reference.attend_paged
-    return attend(q_BTHD, keys_PSKD, values_PSKD, tables_BP, lengths_B, scale)
-
-
-def gated(gate_up_N2F: Tensor) -> Tensor:
-    """See `reference.gated`."""
-    if _has_kernels(gate_up_N2F):
-        from fimble_model.gpu.kernels import norms
-
-        return norms.gated(gate_up_N2F)
-    return reference.gated(gate_up_N2F)
+    is_served = paged_masks.serves(q_BTHD, keys_PSKD)
+    attend = cast(
+        "Callable[..., Tensor]", paged_masks.attend_paged if is_served else _attend_by_triton
+    )
+    return attend(q_BTHD, keys_PSKD, values_PSKD, *rest)
 
 
 def linear8(x_NE: Tensor, weight_OE: Tensor, scale_O: Tensor) -> Tensor:
     """See `reference.linear8`; a small batch never widens the weights in memory."""
-    if _has_kernels(x_NE):
+    if has_kernels(x_NE):
         from fimble_model.gpu.kernels import linear
 
         if x_NE.shape[0] <= linear.MOST_ROWS:
             return linear.multiply(x_NE, weight_OE, scale_O)
     return reference.linear8(x_NE, weight_OE, scale_O)
-
-
-def pick(
-    logits_NV: Tensor, temperatures_N: Tensor, top_ps_N: Tensor, uniforms_N: Tensor
-) -> tuple[Tensor, Tensor]:
-    """See `reference.pick`."""
-    if _has_kernels(logits_NV):
-        from fimble_model.gpu.kernels import picking
-
-        return picking.pick(logits_NV, temperatures_N, top_ps_N, uniforms_N)
-    return reference.pick(logits_NV, temperatures_N, top_ps_N, uniforms_N)

@@ -156,17 +156,36 @@ def linear8(x_NE: Tensor, weight_OE: Tensor, scale_O: Tensor) -> Tensor:
 
 
 def pick(
-    logits_NV: Tensor, temperatures_N: Tensor, top_ps_N: Tensor, uniforms_N: Tensor
+    logits_NV: Tensor,
+    temperatures_N: Tensor,
+    top_ps_N: Tensor,
+    uniforms_N: Tensor,
+    *,
+    draws: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Each row's next token and its log-probability at temperature 1: int64 and float32.
 
     Greedy where the temperature is 0, the first of equals. Else top-p (Holtzman et al. 2020,
     section 3.1; of equal probabilities all or none are kept), then the inverse of the cumulated
-    probabilities, in the vocabulary's order, at the row's number from [0, 1).
+    probabilities, in the vocabulary's order, at the row's number from [0, 1). Without `draws` all
+    are known to be greedy.
     """
     logits_NV = logits_NV.float()
     logprobs_NV = logits_NV.log_softmax(dim=1)
-    greedy_N = logits_NV.argmax(dim=1)
+    ids_N = logits_NV.argmax(dim=1)
+    if draws:
+        drawn_N = _draw(logits_NV, temperatures_N, top_ps_N, uniforms_N, ids_N)
+        ids_N = torch.where(temperatures_N > 0, drawn_N, ids_N)
+    return ids_N, logprobs_NV.gather(1, ids_N[:, None])[:, 0]
+
+
+def _draw(
+    logits_NV: Tensor,
+    temperatures_N: Tensor,
+    top_ps_N: Tensor,
+    uniforms_N: Tensor,
+    greedy_N: Tensor,
+) -> Tensor:
     heats_N1 = temperatures_N.float().clamp_min(1e-6)[:, None]
     probabilities_NV = (logits_NV / heats_N1).softmax(dim=1)
     sorted_NV = probabilities_NV.sort(dim=1, descending=True).values
@@ -180,6 +199,4 @@ def pick(
     # Rounding may place the wanted mass past the last kept token: the likeliest stands in.
     is_reached_NV = (cumulated_NV > wanted_N1) & (kept_NV > 0)
     drawn_N = is_reached_NV.to(torch.int8).argmax(dim=1)
-    drawn_N = torch.where(is_reached_NV.any(dim=1), drawn_N, greedy_N)
-    ids_N = torch.where(temperatures_N > 0, drawn_N, greedy_N)
-    return ids_N, logprobs_NV.gather(1, ids_N[:, None])[:, 0]
+    return torch.where(is_reached_NV.any(dim=1), drawn_N, greedy_N)

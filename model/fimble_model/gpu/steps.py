@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,7 +21,14 @@ from fimble_model.gpu.buckets import MOST_ROW_TOKENS, Bucket
 from fimble_model.gpu.card import Card, Mark, Replay
 from fimble_model.gpu.decoder import FusedDecoder
 from fimble_model.gpu.pool import GpuPool
-from fimble_model.gpu.static_batch import BatchRow, BatchShape, StaticBatch, fill
+from fimble_model.gpu.static_batch import (
+    BatchRow,
+    BatchShape,
+    Columns,
+    StaticBatch,
+    fill,
+    fill_next,
+)
 
 __all__ = ["DecodeSteps", "Picks"]
 
@@ -45,8 +54,9 @@ class Picks:
         """Each line's token and its log-probability: the one wait of a step."""
         if self._read is None:
             self._mark.wait()
-            host, n_tokens = self._host, self._n_tokens
-            self._read = host.ids_N[:n_tokens].tolist(), host.logprobs_N[:n_tokens].tolist()
+            n_tokens = self._n_tokens
+            drawn = self._host.drawn
+            self._read = drawn.ids_N[:n_tokens].tolist(), drawn.logprobs_N[:n_tokens].tolist()
         return self._read
 
 
@@ -54,8 +64,23 @@ class _HostSide(NamedTuple):
     """Host memory of a step: what goes to the device, and what comes back."""
 
     inputs: Tensor
+    drawn: _Drawn
+
+
+class _Drawn(NamedTuple):
+    """Tokens and their log-probabilities side by side, so that one copy brings both.
+
+    `ids_N` and `logprobs_N` are views of `both_N2`, 16 bytes a token.
+    """
+
+    both_N2: Tensor
     ids_N: Tensor
     logprobs_N: Tensor
+
+    @classmethod
+    def over(cls, buffer: Tensor) -> _Drawn:
+        both_N2 = buffer.view(torch.int64).view(-1, 2)
+        return cls(both_N2, both_N2[:, 0], buffer.view(torch.float32).view(-1, 4)[:, 2])
 
 
 class DecodeSteps:
@@ -81,6 +106,8 @@ class DecodeSteps:
         self._can_capture = has_graphs and card.can_capture
         self._graphs: dict[Bucket, Replay] = {}
         self._views: dict[BatchShape, StaticBatch] = {}
+        self._host_views: dict[tuple[BatchShape, int], Columns] = {}
+        self._last: Columns | None = None
         # A table reaches as far as the padding of the longest row pretends to. A pool that gets
         # another size never gets larger than it is now.
         n_most_slots = min(decoder.config.max_positions, pool.n_pages * PAGE_SLOTS)
@@ -93,37 +120,46 @@ class DecodeSteps:
         self._inputs = torch.zeros(n_bytes, dtype=torch.uint8, device=device)
         vocabulary_size = decoder.config.vocabulary_size
         self.logits_NV = torch.zeros(n_tokens, vocabulary_size, dtype=dtype, device=device)
-        self._ids_N = torch.zeros(n_tokens, dtype=torch.int64, device=device)
-        self._logprobs_N = torch.zeros(n_tokens, dtype=torch.float32, device=device)
+        self._drawn = _Drawn.over(torch.zeros(16 * n_tokens, dtype=torch.uint8, device=device))
         self._hosts = [self._new_host_side(n_bytes, n_tokens) for _ in range(_N_HOST_BUFFERS)]
         self._marks = [card.mark()] * _N_HOST_BUFFERS
         self._n_queued = 0
 
     def queue(self, bucket: Bucket, rows: Sequence[BatchRow]) -> None:
         """Have the device compute a step; where rows say so, from the tokens it drew before."""
-        # A step that nobody waited for may still be reading.
-        self._marks[self._n_queued % _N_HOST_BUFFERS].wait()
-        host = self._hosts[self._n_queued % _N_HOST_BUFFERS]
-        graph = self._graphs.get(bucket)
-        shape = BatchShape(bucket, self._n_most_pages if graph else self._n_pages_of(bucket, rows))
-        self._upload(host, shape, rows)
-        batch = self._view(shape)
-        if any(row.source is not None for row in rows):
-            torch.index_select(self._ids_N, 0, batch.sources_N, out=batch.token_ids_N)
-        if graph is not None:
-            graph.replay()
-        else:
-            self._compute(shape)
-        if any(row.wish is not None and row.wish.temperature > 0 for row in rows):
-            self._draw(batch)
+        n_slots = max((row.n_cached for row in rows), default=0) + bucket.n_row_tokens
+        n_pages = max(n_pages_for(n_slots), *(len(row.pages) for row in rows), 1)
+        shape, host = self._take_host(bucket, n_pages)
+        fill(host, rows, self._decoder.config.max_positions)
+        self._run(
+            shape,
+            host,
+            is_fed=any(row.source is not None for row in rows),
+            draws=any(row.wish is not None and row.wish.temperature > 0 for row in rows),
+        )
+
+    def queue_next(
+        self,
+        bucket: Bucket,
+        places: npt.NDArray[np.intp],
+        pages_of: Callable[[int], Sequence[int]],
+        uniforms: Sequence[float],
+    ) -> None:
+        """The step after the one queued last, for its rows at `places`; see `fill_next`."""
+        before = self._last
+        assert before is not None, "no step was queued"
+        n_slots = int(before.lengths_B[places].max()) + 1
+        # A row may hold a page more than it fills.
+        shape, host = self._take_host(bucket, n_pages_for(n_slots) + 1)
+        fill_next(host, before, places, pages_of, uniforms)
+        self._run(shape, host, is_fed=True, draws=bool(uniforms))
 
     def fetch(self, n_tokens: int) -> Picks:
         """What the step queued last draws at its first lines, to be waited for later."""
         place = self._n_queued % _N_HOST_BUFFERS
         self._n_queued += 1
         host = self._hosts[place]
-        self._card.copy(host.ids_N[:n_tokens], self._ids_N[:n_tokens])
-        self._card.copy(host.logprobs_N[:n_tokens], self._logprobs_N[:n_tokens])
+        self._card.copy(host.drawn.both_N2[:n_tokens], self._drawn.both_N2[:n_tokens])
         self._marks[place] = self._card.mark()
         return Picks(host, n_tokens, self._marks[place])
 
@@ -146,12 +182,12 @@ class DecodeSteps:
         """Capture a bucket's step; after a failure, no more."""
         if not self._can_capture or bucket in self._graphs:
             return
-        shape = BatchShape(bucket, self._n_most_pages)
-        self._marks[self._n_queued % _N_HOST_BUFFERS].wait()
-        self._upload(self._hosts[self._n_queued % _N_HOST_BUFFERS], shape, ())
+        shape, host = self._take_host(bucket, self._n_most_pages)
+        fill(host, (), self._decoder.config.max_positions)
+        self._upload(shape)
         self._card.mark().wait()
         try:
-            self._graphs[bucket] = self._card.capture(lambda: self._compute(shape))
+            graph = self._card.capture(lambda: self._compute(shape, draws=True))
         except RuntimeError as error:
             # Torch's type for memory that ran out is one too.
             self._can_capture = False
@@ -162,6 +198,7 @@ class DecodeSteps:
                 type(error).__name__,
             )
         else:
+            self._graphs[bucket] = graph
             self.n_captured += 1
 
     def drop_graphs(self) -> None:
@@ -170,22 +207,42 @@ class DecodeSteps:
 
     def _new_host_side(self, n_bytes: int, n_tokens: int) -> _HostSide:
         new_host_bytes = self._card.new_host_bytes
-        return _HostSide(
-            new_host_bytes(n_bytes),
-            new_host_bytes(8 * n_tokens).view(torch.int64),
-            new_host_bytes(4 * n_tokens).view(torch.float32),
-        )
+        return _HostSide(new_host_bytes(n_bytes), _Drawn.over(new_host_bytes(16 * n_tokens)))
 
-    def _n_pages_of(self, bucket: Bucket, rows: Sequence[BatchRow]) -> int:
-        """Pages that a batch's tables name, in powers of two: few layouts are made."""
-        n_slots = max((row.n_cached for row in rows), default=0) + bucket.n_row_tokens
-        n_pages = max(n_pages_for(n_slots), *(len(row.pages) for row in rows), 1)
-        return min(1 << (n_pages - 1).bit_length(), self._n_most_pages)
+    def _take_host(self, bucket: Bucket, n_pages: int) -> tuple[BatchShape, Columns]:
+        """A step's layout, whose tables name so many pages at least, in free host memory.
 
-    def _upload(self, host: _HostSide, shape: BatchShape, rows: Sequence[BatchRow]) -> None:
+        Without a graph the tables are as wide as they must be, in powers of two: few layouts are
+        made. With one they are as wide as when it was captured.
+        """
+        place = self._n_queued % _N_HOST_BUFFERS
+        # A step that nobody waited for may still be reading.
+        self._marks[place].wait()
+        if bucket not in self._graphs:
+            n_pages = min(1 << (n_pages - 1).bit_length(), self._n_most_pages)
+        else:
+            n_pages = self._n_most_pages
+        shape = BatchShape(bucket, n_pages)
+        if (shape, place) not in self._host_views:
+            batch = StaticBatch.over(self._hosts[place].inputs, shape)
+            self._host_views[shape, place] = batch.numbers()
+        return shape, self._host_views[shape, place]
+
+    def _run(self, shape: BatchShape, host: Columns, *, is_fed: bool, draws: bool) -> None:
+        self._upload(shape)
+        self._last = host
+        batch = self._view(shape)
+        if is_fed:
+            torch.index_select(self._drawn.ids_N, 0, batch.sources_N, out=batch.token_ids_N)
+        graph = self._graphs.get(shape.bucket)
+        if graph is not None:
+            graph.replay()
+        else:
+            self._compute(shape, draws=draws)
+
+    def _upload(self, shape: BatchShape) -> None:
         n_bytes = StaticBatch.n_bytes(shape)
-        batch = StaticBatch.over(host.inputs, shape)
-        fill(batch, rows, self._decoder.config.max_positions)
+        host = self._hosts[self._n_queued % _N_HOST_BUFFERS]
         self._card.copy(self._inputs[:n_bytes], host.inputs[:n_bytes])
 
     def _view(self, shape: BatchShape) -> StaticBatch:
@@ -193,7 +250,8 @@ class DecodeSteps:
             self._views[shape] = StaticBatch.over(self._inputs, shape)
         return self._views[shape]
 
-    def _compute(self, shape: BatchShape) -> None:
+    def _compute(self, shape: BatchShape, *, draws: bool) -> None:
+        """A step over the buffers. Without `draws` no row of it draws but greedily."""
         batch, pool, scale = self._view(shape), self._pool, self._decoder.scale
         bucket = shape.bucket
 
@@ -213,15 +271,8 @@ class DecodeSteps:
         )
         logits_NV = self.logits_NV[: bucket.n_tokens]
         self._decoder.logits_into(hidden_NE, logits_NV)
-        best = logits_NV.float().log_softmax(dim=-1).max(dim=-1)
-        self._ids_N[: bucket.n_tokens].copy_(best.indices)
-        self._logprobs_N[: bucket.n_tokens].copy_(best.values)
-
-    def _draw(self, batch: StaticBatch) -> None:
-        """Draw over what the step took greedily. Beside the graph: sorting a vocabulary is dear."""
-        n_tokens = len(batch.token_ids_N)
         ids_N, logprobs_N = operations.pick(
-            self.logits_NV[:n_tokens], batch.temperatures_N, batch.top_ps_N, batch.uniforms_N
+            logits_NV, batch.temperatures_N, batch.top_ps_N, batch.uniforms_N, draws=draws
         )
-        self._ids_N[:n_tokens].copy_(ids_N)
-        self._logprobs_N[:n_tokens].copy_(logprobs_N)
+        self._drawn.ids_N[: bucket.n_tokens].copy_(ids_N)
+        self._drawn.logprobs_N[: bucket.n_tokens].copy_(logprobs_N)

@@ -60,6 +60,26 @@ class PassCost:
             + n_attended * self.flops_per_attended_slot
         )
 
+    def flops_of_decoding(self, n_rows: int, n_cached: int) -> int:
+        """Operations of a pass of one token in each of some rows, with so many slots in all.
+
+        >>> cost = PassCost(
+        ...     flops_per_token=5, flops_per_loud_token=3, flops_per_attended_slot=2,
+        ...     layer_bytes=100, head_bytes=10, bytes_per_slot=4,
+        ... )
+        >>> rows = [RowShape(1, 7, 1), RowShape(1, 9, 1)]
+        >>> cost.flops_of_decoding(2, 16) == cost.flops(rows)
+        True
+        >>> cost.bytes_read_in_decoding(2, 16) == cost.bytes_read(rows)
+        True
+        """
+        per_row = self.flops_per_token + self.flops_per_loud_token + self.flops_per_attended_slot
+        return n_rows * per_row + n_cached * self.flops_per_attended_slot
+
+    def bytes_read_in_decoding(self, n_rows: int, n_cached: int) -> int:
+        """Bytes that such a pass must read at the least."""
+        return self.weight_bytes + (n_cached + n_rows) * self.bytes_per_slot
+
     def bytes_read(self, shape: PassShape) -> int:
         """Bytes of weights, keys and values that one pass must read at the least."""
         head_bytes = self.head_bytes if any(row.n_loud for row in shape) else 0

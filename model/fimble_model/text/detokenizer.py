@@ -26,6 +26,7 @@ class Detokenizer:
     def __init__(self, n_skipped_bytes: int = 0) -> None:
         self._decoder = _new_utf8_decoder(errors="ignore")
         self._n_to_skip = n_skipped_bytes
+        self._is_between = True
 
     def feed(self, token_bytes: bytes) -> str:
         """The whole characters that these bytes complete."""
@@ -33,4 +34,8 @@ class Detokenizer:
             n_skipped = min(self._n_to_skip, len(token_bytes))
             self._n_to_skip -= n_skipped
             token_bytes = token_bytes[n_skipped:]
-        return self._decoder.decode(token_bytes)
+        if self._is_between and token_bytes.isascii():
+            return token_bytes.decode("ascii")
+        text = self._decoder.decode(token_bytes)
+        self._is_between = not self._decoder.getstate()[0]
+        return text

@@ -5,15 +5,20 @@ With graphs pretended and without, with the next step begun ahead and without.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fimble_model.engine.engine import NativeEngine
-from fimble_model.engine.protocol import Finish, Prompt, Request, Sampling
+from fimble_model.engine.kv_cache import KvRow
+from fimble_model.engine.protocol import Finish, FinishReason, Prompt, Request, Sampling
 from fimble_model.engine.scheduler import PassLimits
 from fimble_model.gpu.card import HostCard
+from fimble_model.gpu.parts import GpuParts
 from fimble_testing.gpu_on_host import GraphCard, build_gpu_engine, build_gpu_parts
 from fimble_testing.tiny_engines import build_engine, build_request, last_of, run_all, run_alone
 from fimble_testing.tiny_tokenizers import TRAINING_TEXT
@@ -108,6 +113,104 @@ def test_speculative_equals_plain_when_sampled_on_the_card() -> None:
         request = build_request("a", prompt, sampling=sampling, max_new_tokens=40)
         finish = run_alone(build_gpu_engine(), request)
         _assert_equal(finish, run_alone(build_gpu_engine(speculates=False), request))
+
+
+@settings(max_examples=8)
+@given(
+    places=st.lists(st.integers(100, 900), min_size=2, max_size=7, unique=True),
+    waits=st.lists(st.integers(0, 9), min_size=7, max_size=7),
+    heats=st.lists(st.sampled_from([0.0, 0.8]), min_size=7, max_size=7),
+    is_graphed=st.booleans(),
+)
+def test_rows_that_stride_draw_what_planned_passes_draw(
+    places: list[int], waits: list[int], heats: list[float], is_graphed: bool
+) -> None:
+    """Rows come, go and cross pages at random; nobody drafts, so that they go on by themselves."""
+    card = GraphCard() if is_graphed else HostCard()
+    parts = build_gpu_parts(card=card, looks_ahead=True)
+    if is_graphed:
+        parts.runner.warm_up(lambda share: None)
+    engine = build_gpu_engine(parts=parts, speculates=False)
+    requests = [
+        _request(place, Sampling(temperature=heat, top_p=0.9, seed=place), 70)
+        for place, heat in zip(places, heats, strict=False)
+    ]
+    finishes: dict[str, Finish] = {}
+    for request, n_steps in zip(requests, waits, strict=False):
+        engine.add(request)
+        for _ in range(n_steps):
+            finishes |= {d.request_id: d.finish for d in engine.step() if d.finish}
+    finishes |= {name: f for name, deltas in run_all(engine).items() if (f := last_of(deltas))}
+    plain = build_gpu_parts(looks_ahead=False)
+    for request in requests:
+        alone = run_alone(build_gpu_engine(parts=plain, speculates=False), request)
+        _assert_equal(finishes[request.request_id], alone)
+        found = finishes[request.request_id]
+        n_decoding = found.n_passes - found.n_prefill_passes
+        assert n_decoding == alone.n_passes - alone.n_prefill_passes
+    assert engine.n_rows_in_use == 0
+
+
+@pytest.mark.parametrize("strides", [False, True])
+def test_rows_that_begin_a_page_in_the_same_step_keep_each_its_own(strides: bool) -> None:
+    """The step begun ahead writes to pages that no other row may be given meanwhile."""
+    parts = build_gpu_parts(looks_ahead=True)
+    engine = build_gpu_engine(parts=parts, speculates=False)
+    n_strides = _count_strides(parts)
+    if not strides:
+        parts.runner.run_on = lambda rows, uniforms: None  # type: ignore[method-assign]  # refused
+    ids = engine.codec.encode(TRAINING_TEXT)
+    requests = [
+        build_request(
+            f"{start}", Prompt(token_ids=tuple(ids[start : start + 60])), max_new_tokens=40
+        )
+        for start in (0, 5, 10, 15)
+    ]
+    batched = run_all(engine, requests)
+    assert parts.runner.hopes.n_hits > 20
+    assert len(n_strides) > 20 or not strides
+    for request in requests:
+        plain = build_gpu_parts(looks_ahead=False)
+        alone = run_alone(build_gpu_engine(parts=plain, speculates=False), request)
+        _assert_equal(last_of(batched[request.request_id]), alone)
+
+
+def test_a_stop_rule_that_throws_in_a_stride_fails_its_row_alone() -> None:
+    class Throws:
+        def n_chars_to_keep(self, middle: str) -> int | None:
+            if len(middle) > 12:
+                raise ValueError("a rule's fault")
+            return None
+
+    parts = build_gpu_parts(looks_ahead=True)
+    engine = build_gpu_engine(parts=parts, speculates=False)
+    n_strides = _count_strides(parts)
+    bad = dataclasses.replace(_request(500, n_new=60), stop=Throws())
+    good = _request(640, n_new=60)
+    finishes = {name: last_of(deltas) for name, deltas in run_all(engine, [bad, good]).items()}
+    failed = finishes[bad.request_id]
+    assert failed is not None
+    assert failed.reason is FinishReason.FAILED
+    assert n_strides
+    expected = run_alone(build_gpu_engine(speculates=False), good)
+    _assert_equal(finishes[good.request_id], expected)
+
+
+def _count_strides(parts: GpuParts) -> list[int]:
+    """Grows by a number of rows with every step that was at hand."""
+    counted: list[int] = []
+    plain = parts.runner.run_on
+
+    def run_on(
+        rows: Sequence[KvRow], uniforms: Sequence[float]
+    ) -> tuple[Sequence[int], Sequence[float]] | None:
+        found = plain(rows, uniforms)
+        if found is not None:
+            counted.append(len(rows))
+        return found
+
+    parts.runner.run_on = run_on  # type: ignore[method-assign]  # to count its calls
+    return counted
 
 
 def test_a_step_begun_ahead_is_taken_and_changes_nothing() -> None:

@@ -16,6 +16,7 @@ from fimble_model.engine.kv_cache import KvLayout
 from fimble_model.engine.protocol import FinishReason, Request
 from fimble_model.gpu import pool, prefill, runner, steps
 from fimble_model.gpu.manners import Manners, plan_pool_bytes
+from fimble_model.gpu.static_batch import BatchShape
 from fimble_testing.clocks import ManualClock
 from fimble_testing.gpu_on_host import GraphCard, build_gpu_engine, build_gpu_parts
 from fimble_testing.tiny_engines import build_engine, build_request, run_alone
@@ -132,10 +133,10 @@ def test_memory_that_runs_out_costs_kept_prefixes_and_pages_but_no_answer(
     else:
         compute = steps.DecodeSteps._compute
 
-        def compute_short(self: steps.DecodeSteps, *arguments: object) -> None:
+        def compute_short(self: steps.DecodeSteps, shape: BatchShape, *, draws: bool) -> None:
             if faults and parts.cache.n_rows_in_use:
                 raise faults.pop()
-            compute(self, *arguments)  # type: ignore[arg-type]  # passed through as they came
+            compute(self, shape, draws=draws)
 
         monkeypatch.setattr(steps.DecodeSteps, "_compute", compute_short)
     finish = run_alone(engine, _request(600))

@@ -50,7 +50,7 @@ def _filled(rows: list[BatchRow]) -> tuple[StaticBatch, Bucket]:
     # What a batch before left there must not matter.
     buffer = torch.full((StaticBatch.n_bytes(shape),), 113, dtype=torch.uint8)
     batch = StaticBatch.over(buffer, shape)
-    fill(batch, rows, MOST_POSITIONS)
+    fill(batch.numbers(), rows, MOST_POSITIONS)
     return batch, planned.bucket
 
 
@@ -118,7 +118,7 @@ def test_a_row_that_goes_on_names_the_line_its_token_was_drawn_at() -> None:
     shape = BatchShape(Bucket(4, 1), 8)
     buffer = torch.zeros(StaticBatch.n_bytes(shape), dtype=torch.uint8)
     batch = StaticBatch.over(buffer, shape)
-    fill(batch, rows, MOST_POSITIONS)
+    fill(batch.numbers(), rows, MOST_POSITIONS)
     assert batch.sources_N.tolist() == [5, 2, 0, 0]
     assert batch.slots_N.tolist()[:2] == [9 * PAGE_SLOTS + 6, 7 * PAGE_SLOTS + 4]
 

@@ -120,7 +120,12 @@ def draw_kernel(
 
 
 def pick(
-    logits_NV: Tensor, temperatures_N: Tensor, top_ps_N: Tensor, uniforms_N: Tensor
+    logits_NV: Tensor,
+    temperatures_N: Tensor,
+    top_ps_N: Tensor,
+    uniforms_N: Tensor,
+    *,
+    draws: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """See `reference.pick`."""
     logits_NV = logits_NV.contiguous()
@@ -138,16 +143,17 @@ def pick(
     join_kernel[(n_rows,)](
         tops, sums, ids, best_N, logprobs_N, totals_N, n_ids, n_parts, BLOCK_P=block, num_warps=1
     )
-    draw_kernel[(n_rows,)](
-        logits_NV,
-        temperatures_N,
-        top_ps_N,
-        uniforms_N,
-        best_N,
-        logprobs_N,
-        totals_N,
-        n_ids,
-        BLOCK_V=_BLOCK,
-        num_warps=8,
-    )
+    if draws:
+        draw_kernel[(n_rows,)](
+            logits_NV,
+            temperatures_N,
+            top_ps_N,
+            uniforms_N,
+            best_N,
+            logprobs_N,
+            totals_N,
+            n_ids,
+            BLOCK_V=_BLOCK,
+            num_warps=8,
+        )
     return best_N, logprobs_N
