@@ -15,7 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fimble_eval.all_scores import score_everything, write_results_index
 from fimble_eval.cli_benchmarks import add_benchmarks
-from fimble_eval.engine_speed.verbs import export_to_gguf, measure_engine, write_random
+from fimble_eval.engine_speed.verbs import (
+    export_to_gguf,
+    measure_engine,
+    weigh_sizes,
+    write_random,
+)
 from fimble_eval.families.verb import compare_families
 from fimble_eval.mode_verbs import judge_cases, time_decisions
 from fimble_eval.replay.fit_verb import fit_confidence
@@ -173,6 +178,7 @@ app.command("engine")(measure_engine)
 app.command("rounding")(weigh_rounding)
 app.command("gguf")(export_to_gguf)
 app.command("random-model")(write_random)
+app.command("sizes")(weigh_sizes)
 app.command("decisions")(time_decisions)
 app.command("families")(compare_families)
 

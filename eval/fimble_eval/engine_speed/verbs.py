@@ -17,7 +17,7 @@ from rich.console import Console
 
 from fimble_server.errors import FimbleError
 
-__all__ = ["export_to_gguf", "measure_engine", "write_random"]
+__all__ = ["export_to_gguf", "measure_engine", "weigh_sizes", "write_random"]
 
 _LLAMA_PYTHON = "FIMBLE_LLAMA_PYTHON"
 
@@ -148,6 +148,41 @@ def write_random(
     Console(soft_wrap=True, highlight=False).print(
         json.dumps({"folder": str(folder), "n_parameters": config.n_parameters}), markup=False
     )
+
+
+def weigh_sizes(
+    out: Annotated[Path, typer.Argument(help="JSON file to write; a .md is written beside it.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A shape by its name; may be repeated.")
+    ] = None,
+    threads: _Threads = None,
+    work: _Work = None,
+) -> None:
+    """What candidate sizes of the shipped model cost to serve: bytes, memory, a keystroke."""
+    from fimble_eval.engine_speed.sizes import SIZE_SHAPES, measure_sizes, to_rows
+    from fimble_eval.machine import describe_machine
+
+    machine = describe_machine()
+    n_threads = threads or machine.n_cores
+    names = only or list(SIZE_SHAPES)
+    with ExitStack() as stack:
+        folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rows = to_rows(measure_sizes(folder.absolute(), names, n_threads=n_threads))
+    heads = list(rows[0])
+    lines = ["| " + " | ".join(head.replace("_", " ") for head in heads) + " |"]
+    lines += ["|" + "---|" * len(heads)]
+    lines += ["| " + " | ".join(str(row[head]) for head in heads) + " |" for row in rows]
+    table = "\n".join(lines) + "\n"
+    summary = {
+        "date": machine.date,
+        "commit": machine.commit,
+        "processor": machine.processor,
+        "n_threads": n_threads,
+        "sizes": rows,
+    }
+    out.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(table, encoding="utf-8")
+    Console(soft_wrap=True, highlight=False).print(table, markup=False)
 
 
 def _choose(only: str | None, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from fimble_model.training.scoring import LanguageScore, Score
 __all__ = ["CardFacts", "build_card", "draw_curve", "load_progress"]
 
 _CURVE_FILE = "loss.png"
+_TINY = 15_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class CardFacts:
     baseline_name: str | None = None
     baseline: dict[str, LanguageScore] | None = None
     started_from: str | None = None
+    on_gpu: bool = False
 
 
 def load_progress(path: Path) -> list[Progress]:
@@ -161,10 +163,15 @@ def _training(facts: CardFacts) -> str:
             "were taken over, and what that one had learned from counts too; the figures here are "
             "of this run alone."
         )
+    where = (
+        "on one GPU, products in bfloat16 and all else in float32"
+        if facts.on_gpu
+        else "on CPU cores that did other work too, in float32"
+    )
     return (
         f"{progress.n_tokens / 1e6:.1f} million tokens in {progress.n_steps:,} steps of "
-        f"{facts.recipe.n_rows * facts.recipe.row_tokens:,}, {progress.elapsed_s / 60:.0f} minutes "
-        f"on CPU cores that did other work too, in float32.{state} Last training loss "
+        f"{progress.n_tokens // progress.n_steps:,}, {progress.elapsed_s / 60:.0f} minutes "
+        f"{where}.{state} Last training loss "
         f"{progress.loss:.3f} nats a token. Muon for the layers' matrices, AdamW for embeddings "
         "and norms; warm-up 1 %, then constant, the last 40 % of the time linearly to zero; the "
         "weights of the last tenth averaged. Samples: 20 % plain text, 80 % fill-in-the-middle "
@@ -213,8 +220,9 @@ def _filters(clean: CleanReport) -> str:
 
 def _weaknesses(facts: CardFacts) -> str:
     return (
-        "- It is tiny and saw little: it knows the languages' shapes and common idioms, not their "
-        "libraries. It is often wrong, so its confidence must be heeded.\n"
+        f"- It is {'tiny' if facts.n_parameters < _TINY else 'small'} and saw little: it knows "
+        "the languages' shapes and common idioms, not their libraries. It is often wrong, so its "
+        "confidence must be heeded.\n"
         "- It is better in the languages that it saw most of; see the shares above. In those it "
         "never saw it guesses from punctuation and indentation.\n"
         f"- Beyond {facts.recipe.row_tokens:,} tokens it was never trained.\n"

@@ -20,6 +20,7 @@ from fimble_model.errors import FimbleError
 from fimble_model.shipped import find_model_folder
 from fimble_model.training.bars import console, reporter, stage_bar
 from fimble_model.training.carrying_verbs import carry, take
+from fimble_model.training.comparing_verbs import ablate, vocabularies
 from fimble_model.training.displays import show_chars_per_token, show_dry_run, show_scores
 from fimble_model.training.documents import load_packed
 from fimble_model.training.dry_run import measure_steps
@@ -30,6 +31,7 @@ from fimble_model.training.options import (
     AlsoOption,
     BenchmarksOption,
     CasesOption,
+    CharsOption,
     CompareOption,
     CompileOption,
     DeviceOption,
@@ -120,9 +122,13 @@ def clean(
 
 
 @app.command()
-def pack(work: WorkOption = _DEFAULT_WORK, model: RecipeOption = _DEFAULT_RECIPE) -> None:
-    """Choose the model's mix of languages and pack it in parts of at most 60 MB."""
-    counts = _workshop(work, model).pack()
+def pack(
+    work: WorkOption = _DEFAULT_WORK,
+    model: RecipeOption = _DEFAULT_RECIPE,
+    n_chars: CharsOption = None,
+) -> None:
+    """Choose the model's mix of languages and pack it in parts of at most 15 MB."""
+    counts = _workshop(work, model).pack(n_chars)
     n_chars = sum(counts.values())
     for language, n_language in counts.items():
         console.print(f"{n_language:>13,} characters {n_language / n_chars:>6.1%} {language}")
@@ -364,6 +370,8 @@ def all_stages(
 
 
 app.command()(plan)
+app.command()(ablate)
+app.command()(vocabularies)
 app.command()(carry)
 app.command()(take)
 

@@ -1,7 +1,7 @@
 """A model folder's matrices in int8: half the bytes, and the same tokens as rounded at load.
 
 Owns what is rounded: every linear layer's matrix, by the rule by which serving rounds it. The
-embedding, which the tied head shares, and the norms stay as they are.
+norms stay as they are, and so does the embedding, which the tied head shares, unless asked.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ from fimble_model.training.storage import write_text_whole
 __all__ = ["export_int8"]
 
 _CONFIG = "config.json"
-_NOT_ROUNDED = frozenset({"embedding.weight", "head.weight"})
+_KEPT_UNLESS_ASKED = frozenset({"embedding.weight", "head.weight"})
 
 
-def export_int8(folder: Path, out: Path, *, part_bytes: int = PART_BYTES) -> None:
+def export_int8(
+    folder: Path, out: Path, *, with_embedding: bool = False, part_bytes: int = PART_BYTES
+) -> None:
     """Write the model in `folder` to `out` in int8, everything but the weights copied.
+
+    `with_embedding` rounds that too: what a tied head multiplies with is the same then, for
+    serving rounds it anyway, but tokens are looked up rounded.
 
     Raises `CheckpointError` for a folder that holds no float model, or for one written onto itself.
     """
@@ -40,7 +45,7 @@ def export_int8(folder: Path, out: Path, *, part_bytes: int = PART_BYTES) -> Non
         )
     with open_checkpoint(folder) as checkpoint:
         out.mkdir(parents=True, exist_ok=True)
-        save_tensors(_round_tensors(checkpoint), out, part_bytes)
+        save_tensors(_round_tensors(checkpoint, with_embedding), out, part_bytes)
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name != _CONFIG and "safetensors" not in path.name:
             shutil.copyfile(path, out / path.name)
@@ -49,7 +54,8 @@ def export_int8(folder: Path, out: Path, *, part_bytes: int = PART_BYTES) -> Non
     write_text_whole(out / _CONFIG, json.dumps(stated, indent=2) + "\n")
 
 
-def _round_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def _round_tensors(checkpoint: Checkpoint, with_embedding: bool) -> dict[str, Tensor]:
+    kept = frozenset() if with_embedding else _KEPT_UNLESS_ASKED
     tensors: dict[str, Tensor] = {}
     parts = build_parts(checkpoint.config)
     for name in checkpoint.parameter_names:
@@ -57,7 +63,7 @@ def _round_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
         for part in parts[name]:
             tensor = stacked[start : start + part.shape[0]]
             start += part.shape[0]
-            if tensor.dim() == 1 or name in _NOT_ROUNDED:
+            if tensor.dim() == 1 or name in kept:
                 tensors[part.key] = tensor.contiguous()
                 continue
             levels_VE, scale_V = round_to_levels(tensor.to(torch.float32))

@@ -1,5 +1,7 @@
 """The forms that a model folder is also written in: int8 for us, GGUF for llama.cpp.
 
+int8 leaves the embedding in float16, int8-whole rounds it too.
+
 Owns their names and where they lie beside the folder. Writes none of them itself.
 """
 
@@ -13,8 +15,9 @@ from fimble_model.training.faults import TrainingError
 __all__ = ["FORMS", "path_beside", "write_form"]
 
 _INT8 = "int8"
+_INT8_WHOLE = "int8-whole"
 _GGUF = "gguf-"
-FORMS = (_INT8, "gguf-f32", "gguf-f16", "gguf-q8_0")
+FORMS = (_INT8, _INT8_WHOLE, "gguf-f32", "gguf-f16", "gguf-q8_0")
 
 
 def path_beside(folder: Path, form: str) -> Path:
@@ -24,7 +27,7 @@ def path_beside(folder: Path, form: str) -> Path:
     'out/nano-q8_0.gguf'
     """
     _require_form(form)
-    if form == _INT8:
+    if form in (_INT8, _INT8_WHOLE):
         return folder.with_name(f"{folder.name}-int8")
     return folder.with_name(f"{folder.name}-{form.removeprefix(_GGUF)}.gguf")
 
@@ -35,8 +38,8 @@ def write_form(folder: Path, form: str, target: Path) -> None:
     Raises `TrainingError` for a form that there is not, or where its library is lacking.
     """
     _require_form(form)
-    if form == _INT8:
-        export_int8(folder, target)
+    if form in (_INT8, _INT8_WHOLE):
+        export_int8(folder, target, with_embedding=form == _INT8_WHOLE)
         return
     try:
         from fimble_model.training.export_gguf import export_gguf

@@ -37,6 +37,8 @@ class OptimiserSettings:
     norm_rate: float = 0.004
     momentum: float = 0.95
     clip_norm: float = 1.0
+    # AdamW for the matrices too: for comparing alone.
+    is_adam_only: bool = False
 
     def scaled(self, scale: float) -> OptimiserSettings:
         """The same at other heights: weights that are good already want lower rates."""
@@ -123,13 +125,19 @@ class Optimisers:
             for name, parameter in network.named_parameters()
             if name.startswith("layers.") and parameter.dim() == 2
         ]
+        by_adam = [parameter for parameter, _ in matrices] if settings.is_adam_only else []
         taken = {id(parameter) for parameter, _ in matrices}
         others = [each for each in network.parameters() if id(each) not in taken]
-        self._muon = Muon(matrices, rate=settings.matrix_rate, momentum=settings.momentum)
+        self._muon = (
+            None
+            if settings.is_adam_only
+            else Muon(matrices, rate=settings.matrix_rate, momentum=settings.momentum)
+        )
         self._adam = torch.optim.AdamW(
             [
                 {"params": [p for p in others if p.dim() == 2], "lr": settings.embedding_rate},
                 {"params": [p for p in others if p.dim() == 1], "lr": settings.norm_rate},
+                *([{"params": by_adam, "lr": settings.matrix_rate}] if by_adam else []),
             ],
             betas=(0.9, 0.95),
             eps=1e-10,
@@ -138,8 +146,8 @@ class Optimisers:
         self._full_rates = [group["lr"] for each in self._both for group in each.param_groups]
 
     @property
-    def _both(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-        return (self._muon, self._adam)
+    def _both(self) -> tuple[torch.optim.Optimizer, ...]:
+        return (self._adam,) if self._muon is None else (self._muon, self._adam)
 
     def step(self, *, rate_scale: float) -> float:
         """Clip, move once at `rate_scale` of the full rates, clear; returns the gradients' norm."""
@@ -154,11 +162,13 @@ class Optimisers:
 
     def state(self) -> dict[str, object]:
         """Everything that the next step depends on, for a checkpoint."""
-        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+        muon = {} if self._muon is None else {"muon": self._muon.state_dict()}
+        return {**muon, "adam": self._adam.state_dict()}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take over what `state` returned."""
-        self._muon.load_state_dict(state["muon"])  # type: ignore[arg-type]  # torch's own dicts
+        if self._muon is not None:
+            self._muon.load_state_dict(state["muon"])  # type: ignore[arg-type]  # torch's own dicts
         self._adam.load_state_dict(state["adam"])  # type: ignore[arg-type]  # torch's own dicts
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "AlsoOption",
     "BenchmarksOption",
     "CasesOption",
+    "CharsOption",
     "CompareOption",
     "CompileOption",
     "DeviceOption",
@@ -65,6 +66,10 @@ CasesOption = Annotated[
 ]
 CompileOption = Annotated[
     bool, typer.Option("--compile/--no-compile", help="Compile the step: faster, needs gcc.")
+]
+CharsOption = Annotated[
+    int | None,
+    typer.Option("--chars", min=1, help="Characters of the whole mix; the recipe's if absent."),
 ]
 PackageCharsOption = Annotated[
     int,

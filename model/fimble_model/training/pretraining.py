@@ -270,6 +270,7 @@ class KeptWeights:
     planned_s: float
     row_tokens: int
     started_from: str | None
+    bfloat16: bool
 
 
 def load_kept_weights(checkpoints: Path) -> KeptWeights:
@@ -292,6 +293,7 @@ def load_kept_weights(checkpoints: Path) -> KeptWeights:
         planned_s=float(run["time_s"]),
         row_tokens=_whole(run["row_tokens"]),
         started_from=run.get("started_from"),
+        bfloat16=bool(run.get("bfloat16", False)),
     )
 
 
@@ -318,8 +320,9 @@ def _is_same_run(described: object, settings: TrainingSettings) -> bool:
     """
     assert isinstance(described, str)
     theirs, ours = json.loads(described), json.loads(_describe(settings))
-    usual = {f.name: f.default for f in fields(NetworkConfig) if f.default is not MISSING}
-    theirs["network"] = json.loads(json.dumps(usual, default=_to_json)) | theirs["network"]
+    for name, kind in (("network", NetworkConfig), ("optimiser", OptimiserSettings)):
+        usual = {f.name: f.default for f in fields(kind) if f.default is not MISSING}
+        theirs[name] = json.loads(json.dumps(usual, default=_to_json)) | theirs[name]
     del theirs["time_s"], ours["time_s"]
     return bool(theirs == ours)
 

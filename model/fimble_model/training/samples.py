@@ -38,13 +38,12 @@ __all__ = [
     "Layout",
     "Sample",
     "SampleMaker",
+    "SampleShares",
     "shows_other_files",
     "trim_prefix",
     "trim_suffix",
 ]
 
-_PLAIN_SHARE = 0.2
-_SPM_SHARE = 0.7
 _EMPTY_SUFFIX_SHARE = 0.12
 _LITTLE_SUFFIX_SHARE = 0.15
 _SUFFIX_SHARE_OF_WINDOW = 0.25
@@ -52,9 +51,6 @@ _MIDDLE_SHARE_OF_WINDOW = 0.4
 _LITTLE_SUFFIX_LINES = 6
 _FULL_WINDOW_SHARE = 0.5
 _MIN_WINDOW_TOKENS = 64
-# Of the windows that have room for it, so many show other files, and so many the path alone.
-_NEIGHBOURS_SHARE = 0.4
-_PATH_SHARE = 0.15
 _MIN_REPOSITORY_WINDOW_TOKENS = 320
 _MAX_NEIGHBOURS = 3
 _NEIGHBOURS_SHARE_OF_WINDOW = 0.45
@@ -87,6 +83,20 @@ class Sample:
     suffix: str
     token_ids: tuple[int, ...]
     n_repository_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleShares:
+    """How often samples are of each kind.
+
+    `plain` of them are whole text, the others are filled in, `spm` of those in that order. Of the
+    windows that have room for it `neighbours` show other files, and `path` the path alone.
+    """
+
+    plain: float = 0.2
+    spm: float = 0.7
+    neighbours: float = 0.4
+    path: float = 0.15
 
 
 def shows_other_files(row_tokens: int) -> bool:
@@ -127,8 +137,9 @@ def trim_prefix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:
 class SampleMaker:
     """Makes samples with one tokenizer. Holds no state but the control tokens' ids."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, shares: SampleShares | None = None) -> None:
         self._tokenizer = tokenizer
+        self._shares = shares or SampleShares()
         self._end_id = self._control_id(END_TOKEN)
         self._prefix_id = self._control_id(PREFIX_TOKEN)
         self._middle_id = self._control_id(MIDDLE_TOKEN)
@@ -142,11 +153,11 @@ class SampleMaker:
         """A sample of document `index`, now and then with its path or with other files before."""
         document = neighbours.document(index)
         region = _choose_region(document.text, rng, n_tokens)
-        draw = rng.random()
+        draw, shares = rng.random(), self._shares
         head: tuple[int, ...] = ()
-        if n_tokens >= _MIN_REPOSITORY_WINDOW_TOKENS and draw < _NEIGHBOURS_SHARE + _PATH_SHARE:
+        if n_tokens >= _MIN_REPOSITORY_WINDOW_TOKENS and draw < shares.neighbours + shares.path:
             found: list[Neighbour] = []
-            if draw < _NEIGHBOURS_SHARE:
+            if draw < shares.neighbours:
                 middle = max((len(region) - _COMPARED_CHARS) // 2, 0)
                 at_hand = region[middle : middle + _COMPARED_CHARS]
                 count = rng.randint(1, _MAX_NEIGHBOURS)
@@ -181,12 +192,12 @@ class SampleMaker:
     ) -> Sample:
         """A sample of at most `n_tokens` from a random place of `text`."""
         region = _choose_region(text, rng, n_tokens)
-        if rng.random() >= _PLAIN_SHARE:
+        if rng.random() >= self._shares.plain:
             max_middle_chars = max(
                 int(n_tokens * _MIDDLE_SHARE_OF_WINDOW * _TYPICAL_CHARS_PER_TOKEN), 1
             )
             cut = choose_cut(region, rng, max_middle_chars=max_middle_chars, language=language)
-            layout = Layout.SPM if rng.random() < _SPM_SHARE else Layout.PSM
+            layout = Layout.SPM if rng.random() < self._shares.spm else Layout.PSM
             if cut is not None:
                 sample = self._try_fill(region, cut, layout, rng, n_tokens)
                 if sample is not None:

@@ -13,7 +13,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -146,15 +146,17 @@ class Workshop:
 
     def make_tokenizer(self, *, show_progress: bool, size: int | None = None) -> Tokenizer:
         """Learn a vocabulary, of the recipe's size, from a sample of the training documents."""
-        texts = _sample_texts(self.train_texts(), _TOKENIZER_CHARS)
-        tokenizer = train_tokenizer(
-            texts,
-            vocabulary_size=size or self.recipe.network.vocabulary_size,
-            show_progress=show_progress,
+        tokenizer = self.learn_vocabulary(
+            size or self.recipe.network.vocabulary_size, show_progress=show_progress
         )
         self.model_folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save(str(self.model_folder / "tokenizer.json"))
         return tokenizer
+
+    def learn_vocabulary(self, size: int, *, show_progress: bool = False) -> Tokenizer:
+        """A vocabulary of a size, from the same sample for every size; nothing is written."""
+        texts = _sample_texts(self.train_texts(), _TOKENIZER_CHARS)
+        return train_tokenizer(texts, vocabulary_size=size, show_progress=show_progress)
 
     def chars_per_token(self, tokenizer: Tokenizer) -> dict[str, float]:
         """What a token of a vocabulary says on held-out text, by language."""
@@ -171,10 +173,15 @@ class Workshop:
         """The texts to train on."""
         return [each.text for each in self.train_documents()]
 
-    def pack(self) -> dict[str, int]:
-        """Choose this recipe's mix and pack it in parts; returns characters by language."""
+    def pack(self, n_chars: int | None = None) -> dict[str, int]:
+        """Choose this recipe's mix and pack it in parts; returns characters by language.
+
+        `n_chars` in all, where the sources hold too little for the recipe's mix to keep its
+        shares.
+        """
         clean = load_documents(self.corpus_folder / "train.jsonl")
-        chosen = choose_documents(clean, self.recipe.mix)
+        mix = self.recipe.mix
+        chosen = choose_documents(clean, mix if n_chars is None else replace(mix, n_chars=n_chars))
         # A packing that is cut short is not taken for a whole one.
         unfinished = self.model_folder / "data-unfinished"
         # What is alike lies together: packed it is smaller, and training shuffles anyway.
@@ -198,6 +205,11 @@ class Workshop:
     def train_documents(self) -> list[Document]:
         """What this recipe trains on."""
         return list(load_packed(self.data_folder))
+
+    def small_mix(self, n_chars: int) -> list[Document]:
+        """A part of what this recipe trains on, in the same shares."""
+        mix = replace(self.recipe.mix, n_chars=n_chars, package_chars=n_chars // 40)
+        return choose_documents(load_packed(self.data_folder), mix)
 
     def held_out_documents(self) -> list[Document]:
         """The documents to measure on."""
@@ -302,6 +314,7 @@ class Workshop:
             baseline_name=None if compared_with is None else compared_with.name,
             baseline=None if compared_with is None else self.score(compared_with),
             started_from=kept.started_from,
+            on_gpu=kept.bfloat16,
         )
         export_model(
             kept.weights,

@@ -6,6 +6,7 @@ the corpus from disk: texts in, tokenizer out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = [
     "REPOSITORY_TOKEN",
     "SPECIAL_TOKENS",
     "SUFFIX_TOKEN",
+    "cut_vocabulary",
     "load_tokenizer",
     "train_tokenizer",
 ]
@@ -88,6 +90,16 @@ def train_tokenizer(
             to_do="Give more documents or a smaller vocabulary.",
         )
     return _with_plain_text(tokenizer)
+
+
+def cut_vocabulary(tokenizer: Tokenizer, size: int) -> Tokenizer:
+    """The vocabulary that training would have stopped at: a smaller one is the larger's start."""
+    stated = json.loads(tokenizer.to_str())
+    vocabulary: dict[str, int] = stated["model"]["vocab"]
+    merges: list[list[str]] = stated["model"]["merges"]
+    stated["model"]["vocab"] = {text: i for text, i in vocabulary.items() if i < size}
+    stated["model"]["merges"] = [m for m in merges if vocabulary["".join(m)] < size]
+    return _with_plain_text(Tokenizer.from_str(json.dumps(stated)))
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

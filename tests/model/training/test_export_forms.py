@@ -17,7 +17,7 @@ from fimble_model.engine.protocol import Engine, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.errors import CheckpointError
 from fimble_model.loading import load
-from fimble_model.network.checkpoint import load_config
+from fimble_model.network.checkpoint import load_config, open_checkpoint
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Kernels, Placement
 from fimble_model.network.levels import round_to_levels
@@ -106,6 +106,29 @@ def test_the_int8_folder_takes_fewer_bytes_and_keeps_everything_else(
     stated = config.pop("quantization_config")
     assert stated["quant_method"] == "compressed-tensors"
     assert config == json.loads((folder / "config.json").read_text())
+
+
+def test_with_the_embedding_rounded_too_the_head_is_the_same_and_bytes_are_fewer(
+    folder: Path, int8_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "whole"
+    write_form(folder, "int8-whole", out)
+    before, after = (
+        load_file(int8_folder / "model.safetensors"),
+        load_file(out / "model.safetensors"),
+    )
+    key = "model.embed_tokens.weight"
+    assert (before[key].dtype, after[key].dtype) == (torch.float16, torch.int8)
+    levels = round_to_levels(before[key].float())
+    assert torch.equal(after[key], levels.levels_VE)
+    for name in before.keys() - {key}:
+        assert torch.equal(after[name], before[name]), name
+    # What the head is served as does not change: it was rounded at load by the same rule.
+    with open_checkpoint(out) as checkpoint:
+        stored = checkpoint.try_read_levels("embedding.weight")
+    assert stored is not None
+    assert torch.equal(stored.scale_V, levels.scale_V)
+    assert _greedy(load(out, dtype="int8", n_threads=1))
 
 
 def test_every_other_part_reads_an_int8_folder_too(folder: Path, int8_folder: Path) -> None:
