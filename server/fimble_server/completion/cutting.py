@@ -18,6 +18,7 @@ from fimble_server.completion.page import Page
 from fimble_server.completion.parts import NO_PARTS, Parts
 from fimble_server.completion.plan import Plan
 from fimble_server.completion.stopping import MiddleStop
+from fimble_server.completion.worth_a_look import n_chars_before_tool_note
 from fimble_server.document.languages import BlockKind
 
 __all__ = ["CUTS", "CutMiddle", "Material", "cut_middle"]
@@ -227,5 +228,6 @@ CUTS: dict[str, Cut] = {
     "copied": _cut_copied,
     "repeated-below": _cut_repeated_below,
     "most-lines": _cut_lines,
+    "tool-note": n_chars_before_tool_note,
     "blank-end": _cut_blank_end,
 }

@@ -27,6 +27,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "copied",
     "repeated-below",
     "most-lines",
+    "tool-note",
     "blank-end",
     "blank-lines",
     "indentation",
@@ -35,5 +36,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "secret",
     "below-already",
     "line-above",
+    "too-deep",
+    "too-short",
     "confidence",
 )

@@ -23,6 +23,7 @@ from fimble_server.completion.plan import Mode, Plan
 from fimble_server.completion.reindenting import reindent
 from fimble_server.completion.stopping import MiddleStop
 from fimble_server.completion.sure_beginning import sure_beginning
+from fimble_server.completion.worth_a_look import is_deeper_than_it_can_be, is_too_short
 from fimble_server.context.secret_strings import find_secret
 
 __all__ = ["HIDINGS", "REWRITES", "Draft", "Drafts", "confidence_of", "process", "process_finish"]
@@ -250,6 +251,8 @@ HIDINGS: dict[str, _Reason] = {
     "unwritten-body": _is_unwritten_body,
     "below-already": _is_below_already,
     "line-above": _is_line_above,
+    "too-deep": is_deeper_than_it_can_be,
+    "too-short": is_too_short,
     "confidence": _is_unsure,
 }
 REWRITES: dict[str, Callable[[str, Page], str]] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from fimble_model.engine.giving_up import bounded_logprob
 from fimble_model.engine.protocol import GeneratedToken
@@ -73,16 +74,25 @@ def _is_word(sign: str) -> bool:
 
 def _is_worth_showing(head: str) -> bool:
     """Enough to look at, nothing left open, and no operator that waits for its right side."""
-    is_long = len(head.strip()) >= _MIN_CHARS
-    return is_long and (_is_word(head[-1]) or head[-1] in _ENDS) and _is_closed(head)
+    if len(head.strip()) < _MIN_CHARS:
+        return False
+    is_end = _is_word(head[-1]) or head[-1] in _ENDS or _ends_with_type(head)
+    return is_end and _is_closed(head)
+
+
+def _ends_with_type(head: str) -> bool:
+    """`Box<Data>`, not `a >` or `->`."""
+    return head[-1] == ">" and "<" in head and (_is_word(head[-2:-1]) or head[-2] in ">]")
 
 
 def _is_closed(text: str) -> bool:
     """No bracket or quote of its own is left open."""
     awaited: list[str] = []
-    for sign in text:
+    for before, sign in pairwise(f" {text}"):
         if sign in _CLOSER_OF:
             awaited.append(_CLOSER_OF[sign])
+        elif sign == "<" and _is_word(before):  # a type's arguments; who compares leaves a blank
+            awaited.append(">")
         elif awaited and sign == awaited[-1]:
             awaited.pop()
     return not awaited and all(text.count(quote) % 2 == 0 for quote in _QUOTES)

@@ -76,6 +76,8 @@ class Typist:
         child.lua("vim.api.nvim_buf_set_lines(0, 0, -1, true, ...)", (before + after).split("\n"))
         child.lua("vim.bo.autoindent, vim.bo.indentexpr, vim.bo.cindent = false, '', false")
         child.type("i")
+        # Only while inserting may the cursor stand past a line's last character.
+        child.wait(lambda: child.mode == "i", what="insert mode")
         row, column = before.count("\n") + 1, len(before.rpartition("\n")[2].encode())
         child.lua("vim.api.nvim_win_set_cursor(0, { ... })", row, column)
         child.lua("vim.cmd('normal! zz')")

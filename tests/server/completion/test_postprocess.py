@@ -176,11 +176,11 @@ def test_confidence_is_a_probability_whatever_the_engine_says(logprob: float) ->
 
 def test_of_equal_candidates_one_is_shown() -> None:
     page = page_of(snapshot_of("x = <|>"))
-    finishes = [finish_of("1"), finish_of("1 "), finish_of("2")]
+    finishes = [finish_of("100"), finish_of("100 "), finish_of("200")]
     drafts = process(finishes, page, make_plan())
-    assert [draft.text for draft in drafts.shown] == ["1", "2"]
+    assert [draft.text for draft in drafts.shown] == ["100", "200"]
     assert drafts.hidden == (
-        Hidden(text="1", reason="the same as another candidate", step="candidates"),
+        Hidden(text="100", reason="the same as another candidate", step="candidates"),
     )
 
 

@@ -31,6 +31,11 @@ def _tokens(*pieces: tuple[str, float]) -> tuple[GeneratedToken, ...]:
         pytest.param([("a", 0.9), (", b", 0.2)], "", id="one character is not worth a look"),
         pytest.param([("len(", 0.9), ("x", 0.2)], "len", id="no bracket is left open"),
         pytest.param([("len(x)", 0.9), (" + y", 0.2)], "len(x)", id="closed brackets are fine"),
+        pytest.param(
+            [("State<Data, ", 0.9), ("Error", 0.9), (", X>", 0.1)], "State", id="no type's <"
+        ),
+        pytest.param([("Box<Data>", 0.9), (" = x", 0.1)], "Box<Data>", id="closed types are fine"),
+        pytest.param([("a < b", 0.9), (" and c", 0.1)], "a < b", id="less than opens nothing"),
         pytest.param([('"ab', 0.9), (' c"', 0.2)], "", id="no quote is left open"),
         pytest.param([("self.", 0.9), ("x", 0.2)], "self", id="no dot waits for a name"),
         pytest.param([("\n", 0.9), ("def", 0.9), (" f", 0.2)], "", id="no part of a later line"),
