@@ -13,9 +13,15 @@ The shape key, one letter an axis, used in names such as `q_BTHD` everywhere bel
 
 from fimble_model.freeing import built_to_stay, give_back_memory
 from fimble_model.loading import LoadProgress, Stated, load
-from fimble_model.shipped import ShippedModel, default_model_name, shipped_models
+from fimble_model.shipped import (
+    SHIPPED_LICENCE,
+    ShippedModel,
+    default_model_name,
+    shipped_models,
+)
 
 __all__ = [
+    "SHIPPED_LICENCE",
     "LoadProgress",
     "ShippedModel",
     "Stated",

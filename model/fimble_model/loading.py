@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OUR_FAMILY = "fimble"
 
-__all__ = ["LoadProgress", "Stated", "load"]
+__all__ = ["LoadProgress", "Stated", "load", "load_text", "read_config"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ def load(
     report, stated = on_progress or (lambda progress: None), stated or Stated()
     found = find_model(name_or_dir, _reporter_of_pulls(report), stated.runs_code_of)
     report(LoadProgress(message="reading the tokenizer", done=0.0))
-    values = _read_config(found.folder)
-    tokenizer, fim_format = _load_text(found, values, stated)
+    values = read_config(found.folder)
+    tokenizer, fim_format = load_text(found, values, stated)
     runs_code = None if _is_native(values) else _may_run_code(values, str(name_or_dir), stated)
     report(LoadProgress(message="starting torch", done=0.1))
     from fimble_model.network.device import choose_placement
@@ -233,7 +233,8 @@ def _reporter_of_graphs(report: Callable[[LoadProgress], None]) -> Callable[[flo
     return report_share
 
 
-def _read_config(folder: Path) -> Mapping[str, object]:
+def read_config(folder: Path) -> Mapping[str, object]:
+    """What config.json says of a model, or a GGUF file in its place. Raises `CheckpointError`."""
     if folder.is_file():
         from fimble_model.gguf_file.configs import build_config
         from fimble_model.gguf_file.header import read_header
@@ -257,9 +258,10 @@ def _read_config(folder: Path) -> Mapping[str, object]:
     return values
 
 
-def _load_text(
+def load_text(
     found: FoundModel, values: Mapping[str, object], stated: Stated
 ) -> tuple[Tokenizer, FimFormat]:
+    """Tokenizer and format of a model that is here. Raises `CheckpointError`."""
     from fimble_model.text.fim_matching import find_fim_format
     from fimble_model.text.tokenizer import load_tokenizer
 

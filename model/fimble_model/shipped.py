@@ -10,11 +10,19 @@ from pathlib import Path
 
 from fimble_model.errors import CheckpointError
 
-__all__ = ["ShippedModel", "default_model_name", "find_model_folder", "shipped_models"]
+__all__ = [
+    "SHIPPED_LICENCE",
+    "ShippedModel",
+    "default_model_name",
+    "find_model_folder",
+    "shipped_models",
+]
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _PREFERRED = "fimble-base"
 _SMALLEST = "fimble-nano"
+SHIPPED_LICENCE = "apache-2.0"
+"""Of every model in the package, as of the rest of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Owns their wiring to typer. What they do is in `commandline`.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fimble_server.settings import ModelSettings
 from fimble_server.settings_layers import (
     SettingsLayer,
     load_settings_file,
@@ -26,10 +28,19 @@ models_app = typer.Typer(
 )
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="A name that ships, a folder, or a hub's OWNER/NAME.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A name that ships, a folder, a GGUF file, or a hub's OWNER/NAME, with @REVISION and "
+        "for GGUF :FILE if you like.",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file to read, and for `use` to write.")
+]
+
+AnywayOption = Annotated[
+    bool, typer.Option("--anyway", help="Fetch it though it would not fit into this memory.")
 ]
 
 
@@ -40,6 +51,10 @@ def _settings_path(config: Path | None) -> Path:
 def _layers(config: Path | None) -> list[SettingsLayer]:
     path = _settings_path(config)
     return [load_settings_file(path)] if config is not None or path.exists() else []
+
+
+def _settings(config: Path | None) -> ModelSettings:
+    return merge_settings(_layers(config)).model
 
 
 @models_app.callback()
@@ -53,8 +68,7 @@ def list_all(
         return
     from fimble_server.commandline.models import list_models
 
-    current = merge_settings(_layers(config)).model.name
-    list_models(Console(), as_json=as_json, current=current)
+    list_models(Console(), as_json=as_json, settings=_settings(config))
 
 
 @models_app.command()
@@ -68,32 +82,35 @@ def use(name: NameArgument, config: ConfigOption = None) -> None:
 
 
 @models_app.command()
-def pull(name: NameArgument) -> None:
-    """Fetch a hub's model; one that was cut off goes on."""
+def pull(name: NameArgument, anyway: AnywayOption = False, config: ConfigOption = None) -> None:
+    """Fetch a hub's model; one that was cut off goes on. What is here is checked."""
     from fimble_server.commandline.model_verbs import pull_model
 
-    pull_model(Console(), name)
+    pull_model(Console(), name, _settings(config), anyway=anyway)
 
 
 @models_app.command()
-def info(name: NameArgument) -> None:
-    """Say what a model is: size, licence, revision."""
-    from fimble_server.commandline.model_verbs import show_model
+def info(name: NameArgument, config: ConfigOption = None) -> None:
+    """Say what a model is: licence, size, whose network runs it, what a keystroke would wait."""
+    from fimble_server.commandline.model_info import show_model
 
-    show_model(Console(), name)
+    show_model(Console(), name, _settings(config))
 
 
 @models_app.command()
-def remove(name: NameArgument) -> None:
-    """Delete a hub's model from this machine."""
+def remove(name: NameArgument, config: ConfigOption = None) -> None:
+    """Delete a hub's model from this machine, or one revision (NAME@REVISION)."""
     from fimble_server.commandline.model_verbs import remove_model
 
-    remove_model(Console(), name)
+    remove_model(Console(), name, _settings(config))
 
 
 @models_app.command()
 def bench(name: NameArgument, config: ConfigOption = None) -> None:
     """Load a model and measure what a keystroke would wait."""
-    from fimble_server.commandline.model_verbs import bench_model
+    from fimble_server.commandline.model_bench import bench_model
 
-    bench_model(Console(), name, merge_settings(_layers(config)).model)
+    settings = _settings(config)
+    # Another model than the server's own is meant to run here.
+    endpoint = settings.endpoint if name == settings.name else None
+    bench_model(Console(), dataclasses.replace(settings, name=name, endpoint=endpoint))

@@ -18,7 +18,7 @@ from fimble_model.self_test import TestedItem
 from fimble_server.errors import SettingsError
 from fimble_server.settings import ModelSettings
 
-__all__ = ["build_engine", "endpoint_of"]
+__all__ = ["build_engine", "endpoint_of", "stated_in"]
 
 _STORE_NAME = "fimble"
 
@@ -73,6 +73,15 @@ def _stored_key(host: str) -> str | None:
     return str(key) if key else None
 
 
+def stated_in(settings: ModelSettings) -> Stated:
+    """What the settings say of the model that its files may not tell."""
+    return Stated(
+        fim_family=settings.fim_family,
+        fim_order=settings.fim_order,
+        runs_code_of=settings.remote_code,
+    )
+
+
 def build_engine(
     settings: ModelSettings,
     on_progress: Callable[[LoadProgress], None] | None = None,
@@ -90,11 +99,7 @@ def build_engine(
         n_threads=settings.n_threads,
         cache_bytes=_to_bytes(settings.cache_mib),
         cap_bytes=_to_bytes(settings.memory_mib),
-        stated=Stated(
-            fim_family=settings.fim_family,
-            fim_order=settings.fim_order,
-            runs_code_of=settings.remote_code,
-        ),
+        stated=stated_in(settings),
         on_progress=on_progress,
         on_tested=on_tested,
     )

@@ -1,6 +1,7 @@
 """The user's settings file, changed by us when the user says so.
 
-Owns the one thing we write there: which model. All else in the file stays as it is, comments too.
+Owns the one thing we write there: which model, and that it runs here. All else in the file stays as
+it is, comments too.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ __all__ = ["set_model_name"]
 
 
 def set_model_name(path: Path, name: str) -> None:
-    """Have the settings file name this model; the file is made where there is none.
+    """Have the settings file name this model, to run here; the file is made where there is none.
 
+    The address of a server is taken out: with it, the name would be that server's model.
     Raises `SettingsError` where it cannot be read or written. It is replaced whole or not at all.
     """
     try:
@@ -28,6 +30,7 @@ def set_model_name(path: Path, name: str) -> None:
         model = document.get("model")
         if isinstance(model, Table):
             model["name"] = name
+            model.pop("endpoint", None)
         else:
             document["model"] = {"name": name}
         path.parent.mkdir(parents=True, exist_ok=True)

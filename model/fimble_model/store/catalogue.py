@@ -13,7 +13,7 @@ __all__ = ["CATALOGUE", "KnownModel"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """One model. `note` says what its licence or its training limits, in a few words."""
+    """One model. `is_gated` where its terms must be agreed to on its page before it is fetched."""
 
     repository: str
     n_parameters: int
@@ -22,7 +22,7 @@ class KnownModel:
     head_size: int
     context_tokens: int
     licence: str
-    note: str = ""
+    is_gated: bool = False
 
 
 CATALOGUE = (
@@ -36,6 +36,16 @@ CATALOGUE = (
         licence="apache-2.0",
     ),
     KnownModel(
+        repository="bigcode/starcoderbase-1b",
+        n_parameters=1_137_000_000,
+        n_layers=24,
+        n_key_heads=1,
+        head_size=128,
+        context_tokens=8_192,
+        licence="bigcode-openrail-m",
+        is_gated=True,
+    ),
+    KnownModel(
         repository="deepseek-ai/deepseek-coder-1.3b-base",
         n_parameters=1_346_000_000,
         n_layers=24,
@@ -43,7 +53,6 @@ CATALOGUE = (
         head_size=128,
         context_tokens=16_384,
         licence="deepseek",
-        note="own licence: commercial use with use restrictions",
     ),
     KnownModel(
         repository="Qwen/Qwen2.5-Coder-1.5B",
@@ -55,6 +64,35 @@ CATALOGUE = (
         licence="apache-2.0",
     ),
     KnownModel(
+        repository="google/codegemma-2b",
+        n_parameters=2_506_000_000,
+        n_layers=18,
+        n_key_heads=1,
+        head_size=256,
+        context_tokens=8_192,
+        licence="gemma",
+        is_gated=True,
+    ),
+    KnownModel(
+        repository="stabilityai/stable-code-3b",
+        n_parameters=2_795_000_000,
+        n_layers=32,
+        n_key_heads=32,
+        head_size=80,
+        context_tokens=16_384,
+        licence="stabilityai-ai-community",
+        is_gated=True,
+    ),
+    KnownModel(
+        repository="bigcode/starcoder2-3b",
+        n_parameters=3_030_000_000,
+        n_layers=30,
+        n_key_heads=2,
+        head_size=128,
+        context_tokens=16_384,
+        licence="bigcode-openrail-m",
+    ),
+    KnownModel(
         repository="Qwen/Qwen2.5-Coder-3B",
         n_parameters=3_086_000_000,
         n_layers=36,
@@ -62,7 +100,15 @@ CATALOGUE = (
         head_size=128,
         context_tokens=32_768,
         licence="qwen-research",
-        note="no commercial use",
+    ),
+    KnownModel(
+        repository="ibm-granite/granite-3b-code-base-2k",
+        n_parameters=3_483_000_000,
+        n_layers=32,
+        n_key_heads=32,
+        head_size=80,
+        context_tokens=2_048,
+        licence="apache-2.0",
     ),
     KnownModel(
         repository="JetBrains/Mellum-4b-base",
@@ -74,6 +120,24 @@ CATALOGUE = (
         licence="apache-2.0",
     ),
     KnownModel(
+        repository="codellama/CodeLlama-7b-hf",
+        n_parameters=6_739_000_000,
+        n_layers=32,
+        n_key_heads=32,
+        head_size=128,
+        context_tokens=16_384,
+        licence="llama2",
+    ),
+    KnownModel(
+        repository="bigcode/starcoder2-7b",
+        n_parameters=7_174_000_000,
+        n_layers=32,
+        n_key_heads=4,
+        head_size=128,
+        context_tokens=16_384,
+        licence="bigcode-openrail-m",
+    ),
+    KnownModel(
         repository="Qwen/Qwen2.5-Coder-7B",
         n_parameters=7_616_000_000,
         n_layers=28,
@@ -81,5 +145,33 @@ CATALOGUE = (
         head_size=128,
         context_tokens=131_072,
         licence="apache-2.0",
+    ),
+    KnownModel(
+        repository="ByteDance-Seed/Seed-Coder-8B-Base",
+        n_parameters=8_250_000_000,
+        n_layers=32,
+        n_key_heads=8,
+        head_size=128,
+        context_tokens=32_768,
+        licence="mit",
+    ),
+    KnownModel(
+        repository="Qwen/Qwen2.5-Coder-14B",
+        n_parameters=14_770_000_000,
+        n_layers=48,
+        n_key_heads=8,
+        head_size=128,
+        context_tokens=131_072,
+        licence="apache-2.0",
+    ),
+    KnownModel(
+        repository="mistralai/Codestral-22B-v0.1",
+        n_parameters=22_247_000_000,
+        n_layers=56,
+        n_key_heads=8,
+        head_size=128,
+        context_tokens=32_768,
+        licence="mnpl-0.1",
+        is_gated=True,
     ),
 )

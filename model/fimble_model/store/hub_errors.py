@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from fimble_model.errors import HubError
 from fimble_model.store.model_ids import ModelId
+from fimble_model.store.near_names import suggest
 
 __all__ = ["plain_errors"]
 
@@ -68,10 +69,12 @@ def _not_there(model_id: ModelId, error: Exception) -> HubError:
             found="no such revision",
             to_do="Name a branch, tag or commit that it has.",
         )
+    near = suggest(model_id.repository)
     return HubError(
         expected=f"a model {model_id.repository} on the hub",
         found="none, or one that only its owner may read",
-        to_do=f"Check the name; for a private model log in first ({_LOG_IN}).",
+        to_do=("" if near is None else f"Did you mean {near}? ")
+        + f"Check the name; for a private model log in first ({_LOG_IN}).",
     )
 
 

@@ -10,11 +10,11 @@ __all__ = ["describe_licence"]
 
 _FREE = frozenset({"apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "isc", "cc-by-4.0"})
 _LIMITS = {
-    "bigcode-openrail-m": "any use but those that its list of restrictions forbids",
-    "bigscience-bloom-rail-1.0": "any use but those that its list of restrictions forbids",
-    "openrail": "any use but those that its list of restrictions forbids",
-    "deepseek": "commercial use too; its list of restrictions applies",
-    "deepseek-license": "commercial use too; its list of restrictions applies",
+    "bigcode-openrail-m": "its list of forbidden uses applies",
+    "bigscience-bloom-rail-1.0": "its list of forbidden uses applies",
+    "openrail": "its list of forbidden uses applies",
+    "deepseek": "commercial use too; its list of forbidden uses applies",
+    "deepseek-license": "commercial use too; its list of forbidden uses applies",
     "llama2": "acceptable-use policy; leave needed above 700 million users a month",
     "llama3": "acceptable-use policy; leave needed above 700 million users a month",
     "llama3.1": "acceptable-use policy; leave needed above 700 million users a month",
@@ -25,7 +25,7 @@ _LIMITS = {
     "mnpl": "non-production: for testing and research, not for work",
     "mnpl-0.1": "non-production: for testing and research, not for work",
     "mrl": "research only: no commercial use",
-    "stabilityai-ai-community": "free below a yearly revenue of 1 million dollars; registration",
+    "stabilityai-ai-community": "commercial use below 1 million dollars a year",
     "stabilityai-nc-research-community": "research only: no commercial use",
     "cc-by-nc-4.0": "no commercial use",
     "cc-by-nc-sa-4.0": "no commercial use",

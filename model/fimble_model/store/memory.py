@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 from fimble_model.errors import HubError
-from fimble_model.store.prospects import Prospect, foresee
+from fimble_model.store.prospects import Prospect, count_weights, foresee
 from fimble_model.store.remote import Remote, try_read_config
 
 __all__ = ["refuse_larger_than_memory", "total_memory_bytes"]
@@ -37,11 +37,11 @@ def refuse_larger_than_memory(
     A card's memory counts where there is one. `total_bytes` is for tests.
     """
     total_bytes = total_memory_bytes() if total_bytes is None else total_bytes
-    n_parameters = foresee(None, remote).n_parameters
+    n_parameters = count_weights(remote)
     if total_bytes is None or n_parameters * _MOST_BYTES_PER_WEIGHT < total_bytes:
         return
     config = None if remote.gguf else try_read_config(remote, endpoint)
-    prospect = foresee(config, remote)
+    prospect = foresee(config, n_parameters)
     if prospect.weight_bytes < max(total_bytes, _card_bytes()):
         return
     raise HubError(

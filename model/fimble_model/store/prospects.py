@@ -5,6 +5,7 @@ Owns that reading of what the hub tells and of config.json. Pure: what is not kn
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from fimble_model.network.families import parse_config
 from fimble_model.store.reckoning import Machine, Reckoning, reckon
 from fimble_model.store.remote import Remote
 
-__all__ = ["Prospect", "foresee"]
+__all__ = ["Prospect", "count_weights", "foresee"]
 
 _STORED_BYTES_PER_WEIGHT = 2
 _INT8_BYTES, _FLOAT32_BYTES = 1, 4
@@ -38,35 +39,38 @@ class Prospect:
         """What its weights would take in memory, on a CPU."""
         return self.n_parameters * (_INT8_BYTES if self.is_native else _FLOAT32_BYTES)
 
-    def reckon(self, machine: Machine) -> Reckoning | None:
-        """Memory and waits on a machine; None where its shape is not known."""
-        if self.network is None:
-            return None
+    def reckon(self, machine: Machine) -> Reckoning:
+        """Memory and waits on a machine; without its cache where its shape is not known."""
+        known = self.network
         return reckon(
             n_parameters=self.n_parameters,
-            n_layers=self.network.n_layers,
-            n_key_heads=self.network.n_key_heads,
-            head_size=self.network.head_size,
-            machine=machine,
+            n_layers=0 if known is None else known.n_layers,
+            n_key_heads=0 if known is None else known.n_key_heads,
+            head_size=0 if known is None else known.head_size,
+            machine=dataclasses.replace(
+                machine, bytes_per_weight=_INT8_BYTES if self.is_native else _FLOAT32_BYTES
+            ),
         )
 
 
-def foresee(config: Mapping[str, object] | None, remote: Remote) -> Prospect:
-    """What to expect of a model that the hub described; `config` is its config.json, if known."""
+def foresee(config: Mapping[str, object] | None, n_parameters: int) -> Prospect:
+    """What to expect of a model of that many weights; `config` is its config.json, if known."""
     network, is_native = (None, True) if config is None else _try_parse(config)
-    counted = remote.n_parameters or _count_by_size(remote)
-    if network is not None:
-        counted = network.n_parameters
     return Prospect(
-        n_parameters=counted,
+        n_parameters=n_parameters if network is None else network.n_parameters,
         is_native=is_native,
         needs_code=config is not None and not is_native and bool(config.get("auto_map")),
         network=network,
     )
 
 
-def _count_by_size(remote: Remote) -> int:
-    """Most weights are published in 16 bits; a GGUF file is loaded in 8, whatever it holds."""
+def count_weights(remote: Remote) -> int:
+    """As the hub counts them, else by their bytes.
+
+    Most are published in 16 bits each; those of a GGUF file are taken for 8.
+    """
+    if remote.n_parameters is not None:
+        return remote.n_parameters
     n_bytes = sum(file.n_bytes for file in remote.files if _holds_weights(file.name))
     return n_bytes if remote.gguf is not None else n_bytes // _STORED_BYTES_PER_WEIGHT
 

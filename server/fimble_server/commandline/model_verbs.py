@@ -1,4 +1,4 @@
-"""`fimble models use|pull|info|remove|bench`: one model, by its name.
+"""`fimble models use|pull|remove`: one model, by its name.
 
 Owns what these verbs do. A model is tried before the settings name it: one that does not load is
 refused with the reason, and the settings stay.
@@ -7,39 +7,48 @@ refused with the reason, and the settings stay.
 from __future__ import annotations
 
 import dataclasses
-import statistics
-import time
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
-from fimble_model.engine.protocol import Engine, Finish, Request, RequestId
-from fimble_model.engine.stopping import NeverStop
-from fimble_model.finding import find_model, is_on_a_hub
-from fimble_model.store.cache import find_cached, remove
+from fimble_model.finding import find_model, is_on_a_hub, lacks_code
+from fimble_model.store.cache import CachedModel, find_cached, remove, throw_away_damaged
+from fimble_model.store.licences import describe_licence
+from fimble_model.store.memory import refuse_larger_than_memory
 from fimble_model.store.model_ids import ModelId
+from fimble_model.store.near_names import suggest
 from fimble_model.store.pulling import PullProgress, pull
-from fimble_model.store.remote import look_up
+from fimble_model.store.remote import Remote, look_up
+from fimble_server.commandline.amounts import words_of_size
 from fimble_server.errors import CheckpointError
 from fimble_server.model_engine import build_engine
 from fimble_server.model_words import describe_model, describe_privacy
 from fimble_server.settings import ModelSettings
 from fimble_server.settings_file import set_model_name
 
-__all__ = ["bench_model", "pull_model", "remove_model", "show_model", "use_model"]
+__all__ = ["pull_model", "remove_model", "use_model"]
 
-_N_TYPED = 24
-_LINE_TOKENS = 16
+_INTERRUPTED = 130
 
 
 def use_model(console: Console, name: str, settings: ModelSettings, path: Path) -> None:
     """Fetch the model if need be, load it once, and name it in the settings file at `path`."""
     model_id = is_on_a_hub(name)
     if model_id is not None:
-        name = _pinned(console, model_id)
-    engine = _load(name, settings)
+        name = str(_bring(console, model_id, settings, anyway=False).pinned)
+    elif (here := Path(name).expanduser()).exists() and find_model(name).folder == here:
+        name = str(here.resolve())  # An editor starts the server in some other folder.
+    with console.status("loading it once"):
+        engine = build_engine(dataclasses.replace(settings, name=name, endpoint=None))
     set_model_name(path, name)
     model = engine.model
     size = f"{model.n_parameters / 1e6:.1f}M parameters, " if model.n_parameters else ""
@@ -47,119 +56,134 @@ def use_model(console: Console, name: str, settings: ModelSettings, path: Path) 
         f"{describe_model(model)} is in use from now on: {size}format {model.fim_family}. "
         f"Written to {path}.",
         highlight=False,
+        soft_wrap=True,
     )
+    if settings.endpoint is not None:
+        console.print(f"The server at {settings.endpoint} is not asked any more.", highlight=False)
     console.print(describe_privacy(model), style="dim")
 
 
-def pull_model(console: Console, name: str) -> None:
-    """Fetch a hub's model into the cache."""
-    pinned = _pinned(console, _hub_id(name))
-    console.print(f"{pinned} is on this machine: {find_model(pinned).folder}", highlight=False)
+def pull_model(
+    console: Console, name: str, settings: ModelSettings, *, anyway: bool = False
+) -> None:
+    """Fetch a hub's model into the cache, or check it there; `anyway` for another machine."""
+    model = _bring(console, _hub_id(name), settings, anyway=anyway)
+    console.print(f"{model.pinned} is on this machine, whole: {model.place}", highlight=False,
+                  soft_wrap=True)  # fmt: skip
 
 
-def show_model(console: Console, name: str) -> None:
-    """What a hub's model is, before it is fetched; or what a folder holds."""
-    model_id = is_on_a_hub(name)
-    table = Table(show_header=False, box=None)
-    if model_id is None:
-        found = find_model(name)
-        table.add_row("model", found.name)
-        table.add_row("folder", str(found.folder))
-    else:
-        remote = look_up(model_id)
-        table.add_row("model", remote.repository)
-        table.add_row("revision", remote.revision)
-        table.add_row("licence", remote.licence or "not stated: ask its makers before you use it")
-        table.add_row("to fetch", f"{remote.n_bytes / 2**30:.2f} GiB in {len(remote.files)} files")
-        table.add_row("terms", "must be agreed to first" if remote.is_gated else "none to agree to")
-        cached = find_cached(model_id)
-        is_here = cached is not None and cached.lack is None
-        table.add_row("here", str(cached.folder) if cached and is_here else "no")
-    console.print(table)
-
-
-def remove_model(console: Console, name: str) -> None:
+def remove_model(console: Console, name: str, settings: ModelSettings) -> None:
     """Delete a hub's model from the cache."""
-    n_bytes = remove(_hub_id(name))
+    model_id = _hub_id(name)
+    n_bytes = remove(model_id)
     if n_bytes == 0:
+        near = suggest(name)
         raise CheckpointError(
             expected=f"{name} in the cache",
             found="nothing of that name",
-            to_do="See what is here: fimble models.",
+            to_do=("" if near is None else f"Did you mean {near}? ")
+            + "See what is here: fimble models.",
         )
-    console.print(f"Removed: {n_bytes / 2**30:.2f} GiB are free again.", highlight=False)
-
-
-def bench_model(console: Console, name: str, settings: ModelSettings) -> None:
-    """Load a model and type with it: how long a keystroke would wait on this machine."""
-    engine = _load(name, settings)
-    cold_ms, warm_ms, line_ms = _measure(engine)
-    table = Table("measured", "median", box=None, header_style="bold")
-    table.add_row("a prompt that is new", f"{cold_ms:.1f} ms")
-    table.add_row("a key typed on, first word", f"{warm_ms:.1f} ms")
-    table.add_row(f"a line of {_LINE_TOKENS} tokens", f"{line_ms:.1f} ms")
-    console.print(table)
-
-
-def _measure(engine: Engine) -> tuple[float, float, float]:
-    text = Path(__file__).read_text(encoding="utf-8")
-    suffix = text[2000:2600]
-    cold = _time(engine, text[:1500], suffix, 1)
-    warm = [_time(engine, text[: 1500 + n], suffix, 1) for n in range(1, _N_TYPED)]
-    lines = [_time(engine, text[: 1600 + n], suffix, _LINE_TOKENS) for n in range(5)]
-    return cold, statistics.median(warm), statistics.median(lines)
-
-
-def _time(engine: Engine, prefix: str, suffix: str, n_tokens: int) -> float:
-    prompt = engine.codec.encode_fim(prefix=prefix, suffix=suffix)
-    started_s = time.perf_counter()
-    engine.add(
-        Request(
-            request_id=RequestId("bench"),
-            prompt=prompt,
-            max_new_tokens=n_tokens,
-            stop=NeverStop(),
+    console.print(f"Removed: {words_of_size(n_bytes)} are free again.", highlight=False)
+    if settings.name.partition("@")[0].partition(":")[0] == model_id.repository:
+        console.print(
+            f"Your settings still name it: it would be fetched again. "
+            f"To choose another: fimble models use {ModelSettings().name}",
+            highlight=False,
         )
-    )
-    finish: Finish | None = None
-    while finish is None:
-        finish = next((delta.finish for delta in engine.step() if delta.finish), None)
-    return (time.perf_counter() - started_s) * 1000
 
 
-def _pinned(console: Console, model_id: ModelId) -> str:
-    """The model's name with its commit, fetched and checked."""
+def _bring(
+    console: Console, model_id: ModelId, settings: ModelSettings, *, anyway: bool
+) -> CachedModel:
+    """The model in the cache, pinned and checked; what is missing or damaged is fetched."""
     cached = find_cached(model_id)
     if cached is not None and cached.lack is None:
-        return f"{cached.repository}@{cached.revision}"
+        with console.status(f"checking {cached.pinned}"):
+            damaged = throw_away_damaged(cached)
+        if not damaged and not (
+            _allows_code(cached.pinned, settings) and lacks_code(cached.folder)
+        ):
+            return cached
+        if damaged:
+            console.print(f"{', '.join(damaged)} was altered here: fetching it anew.")
+        model_id = cached.pinned
     remote = look_up(model_id)
-    console.print(f"{remote.repository}, licence: {remote.licence or 'not stated'}")
+    console.print(
+        f"{remote.pinned}\nlicence: {describe_licence(remote.licence)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not anyway:
+        refuse_larger_than_memory(remote)
+    return _pull(console, remote, with_code=_say_of_code(console, remote, settings))
+
+
+def _allows_code(pinned: ModelId, settings: ModelSettings) -> bool:
+    return str(pinned) in settings.remote_code
+
+
+def _say_of_code(console: Console, remote: Remote, settings: ModelSettings) -> bool:
+    """Whether Python that the model brings is to be fetched, and what that means."""
+    if not remote.code or not _allows_code(remote.pinned, settings):
+        return False
+    names = ", ".join(file.name for file in remote.code)
+    console.print(
+        f"Warning: it brings Python code of its own ({names}), which model.remote_code allows for "
+        "this commit. That code can do all that you can. Read it before you use the model.",
+        style="yellow",
+        highlight=False,
+    )
+    return True
+
+
+def _pull(console: Console, remote: Remote, *, with_code: bool) -> CachedModel:
+    last = PullProgress(n_bytes=0, n_total_bytes=remote.n_bytes, file="")
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
+        TimeRemainingColumn(),
         console=console,
     ) as bars:
-        bar = bars.add_task(remote.repository, total=remote.n_bytes)
+        bar = bars.add_task("looking", total=remote.n_bytes)
 
         def show(progress: PullProgress) -> None:
-            bars.update(bar, completed=progress.n_bytes, description=progress.file)
+            nonlocal last
+            last = progress
+            bars.update(
+                bar,
+                completed=progress.n_bytes,
+                total=progress.n_total_bytes,
+                description=progress.file or "whole",
+            )
 
-        pull(remote, on_progress=show)
-    return f"{remote.repository}@{remote.revision}"
+        try:
+            return pull(remote, with_code=with_code, on_progress=show)
+        except KeyboardInterrupt:
+            bars.stop()
+            _stop(console, remote, last)
+
+
+def _stop(console: Console, remote: Remote, last: PullProgress) -> NoReturn:
+    console.print(
+        f"Stopped. {words_of_size(last.n_bytes)} of {words_of_size(last.n_total_bytes)} are kept: "
+        f"fimble models pull {remote.repository} goes on from there.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    raise SystemExit(_INTERRUPTED)
 
 
 def _hub_id(name: str) -> ModelId:
     model_id = is_on_a_hub(name)
     if model_id is None:
+        near = suggest(name)
         raise CheckpointError(
             expected="a hub's model, like Qwen/Qwen2.5-Coder-1.5B",
-            found=f"{name!r}, which ships with Fimble or is a folder",
-            to_do="Name a model as OWNER/NAME, or OWNER/NAME@REVISION.",
+            found=f"{name!r}, which ships with Fimble or is no name of a hub's",
+            to_do=("" if near is None else f"Did you mean {near}? ")
+            + "Name a model as OWNER/NAME, or OWNER/NAME@REVISION.",
         )
     return model_id
-
-
-def _load(name: str, settings: ModelSettings) -> Engine:
-    return build_engine(dataclasses.replace(settings, name=name))

@@ -6,12 +6,14 @@ Owns the measuring. Takes a fifth of a second and 128 MiB; for the terminal's ve
 from __future__ import annotations
 
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from fimble_model.store.memory import total_memory_bytes
 from fimble_model.store.reckoning import Machine
 
 __all__ = ["measure_machine"]
@@ -33,7 +35,8 @@ def _free_bytes() -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Where the system does not even tell that, nothing is called too large.
+    return total_memory_bytes() or sys.maxsize
 
 
 def _bandwidth_bytes_s() -> float:
