@@ -21,6 +21,7 @@ from fimble_model.shipped import find_model_folder
 from fimble_model.training.bars import console, reporter, stage_bar
 from fimble_model.training.carrying_verbs import carry, take
 from fimble_model.training.comparing_verbs import ablate, vocabularies
+from fimble_model.training.corpus_report import report_corpus
 from fimble_model.training.displays import show_chars_per_token, show_dry_run, show_scores
 from fimble_model.training.documents import load_packed
 from fimble_model.training.dry_run import measure_steps
@@ -372,6 +373,7 @@ def all_stages(
 app.command()(plan)
 app.command()(ablate)
 app.command()(vocabularies)
+app.command("report")(report_corpus)
 app.command()(carry)
 app.command()(take)
 

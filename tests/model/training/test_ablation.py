@@ -13,6 +13,7 @@ from fimble_model.network.transformer import Transformer
 from fimble_model.training import ablation
 from fimble_model.training.ablation import VARIANTS, Variant, ablate, find_variants, load_scores
 from fimble_model.training.cli import app
+from fimble_model.training.corpus_report import count_languages
 from fimble_model.training.documents import Document, pack_documents, write_documents
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.optimiser import Optimisers, OptimiserSettings
@@ -134,3 +135,16 @@ def test_the_verb_writes_its_table(documents: list[Document], tmp_path: Path) ->
     assert "| language | 300 | 340 |" in table
     assert "| python |" in table
     assert "share of the head" in table
+
+
+def test_the_corpus_is_counted_by_language(texts: list[str], tokenizer: Tokenizer) -> None:
+    documents = [
+        Document(package=f"p{i % 2}", path=f"m{i}.{'py' if i % 3 else 'go'}", text=text)
+        for i, text in enumerate(texts)
+    ]
+    python, go = count_languages(documents, tokenizer)
+    assert (python.language, go.language) == ("python", "go")
+    assert python.n_files + go.n_files == len(texts)
+    assert python.n_chars + go.n_chars == sum(map(len, texts))
+    n_tokens = sum(len(tokenizer.encode(text).ids) for text in texts)
+    assert python.n_tokens + go.n_tokens == n_tokens
