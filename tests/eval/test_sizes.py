@@ -21,5 +21,6 @@ def test_each_key_is_counted_and_a_jump_is_apart(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sizes, "_N_NEW_TOKENS", 2)
     measured = sizes._type_through(Path(find_model_folder("fimble-nano")), 1)
     assert measured["n_keys"] >= 2 * sizes._N_FILES
+    assert 1 <= measured["tokens_a_key"] <= 2
     assert 0 < measured["warm_p50_ms"] <= measured["warm_p90_ms"]
     assert measured["resident_mb"] > 0

@@ -6,20 +6,21 @@ memory is its own; the keys typed, and so the prompts, are the same for all.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fimble_eval.engine_speed.random_model import BASE_SHAPE, write_random_model
 from fimble_eval.engine_speed.recorded_prompts import RecordedKey, own_sources, record_keys
 from fimble_eval.engine_speed.rows import median, percentile
-from fimble_model.engine.protocol import Engine
+from fimble_model.engine.protocol import Engine, Prompt, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.loading import load
 from fimble_model.network.config import NetworkConfig
@@ -52,6 +53,7 @@ class SizeCost:
     int8_mb: float
     int8_whole_mb: float
     n_keys: int
+    tokens_a_key: float
     cold_ms: float
     warm_p50_ms: float
     warm_p90_ms: float
@@ -97,14 +99,17 @@ def _type_through(folder: Path, n_threads: int) -> dict[str, float]:
     """What `SizeCost` says of typing, by an engine in this process."""
     engine = load(folder, dtype="int8", n_threads=n_threads)
     spots = record_keys(engine, own_sources(_N_FILES), n_spots=_N_SPOTS, n_chars=_N_CHARS)
-    cold_ms, warm_ms = [], []
+    cold_ms, warm_ms, n_written, numbers = [], [], [], itertools.count()
     for keys in spots:
-        spent_ms = [_answer(engine, key) for key in keys]
+        answers = [_answer(engine, key, numbers) for key in keys]
+        spent_ms = [spent for spent, _ in answers]
+        n_written += [n_tokens for _, n_tokens in answers]
         cold_ms += spent_ms[:1]
         warm_ms += spent_ms[1:]
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "n_keys": len(cold_ms) + len(warm_ms),
+        "n_keys": len(n_written),
+        "tokens_a_key": round(sum(n_written) / len(n_written), 1),
         "cold_ms": round(median(cold_ms), 1),
         "warm_p50_ms": round(median(warm_ms), 1),
         "warm_p90_ms": round(percentile(warm_ms, 90), 1),
@@ -112,13 +117,22 @@ def _type_through(folder: Path, n_threads: int) -> dict[str, float]:
     }
 
 
-def _answer(engine: Engine, key: RecordedKey) -> float:
-    request = replace(key.request, max_new_tokens=_N_NEW_TOKENS, stop=NeverStop())
-    started_s = time.perf_counter()
+def _answer(engine: Engine, key: RecordedKey, numbers: Iterator[int]) -> tuple[float, int]:
+    """Milliseconds until a key is answered, and how many tokens that were."""
+    # The prompt alone: what the product asks for beside it ends an answer early, and random
+    # weights would be let off with a token or two.
+    request = Request(
+        request_id=RequestId(str(next(numbers))),
+        prompt=Prompt(token_ids=key.request.prompt.token_ids),
+        max_new_tokens=_N_NEW_TOKENS,
+        stop=NeverStop(),
+    )
+    started_s, n_tokens = time.perf_counter(), 0
     engine.add(request)
     while engine.has_work:
-        engine.step()
-    return (time.perf_counter() - started_s) * 1000
+        for delta in engine.step():
+            n_tokens += len(delta.finish.tokens) if delta.finish else 0
+    return (time.perf_counter() - started_s) * 1000, n_tokens
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def path_beside(folder: Path, form: str) -> Path:
     """
     _require_form(form)
     if form in (_INT8, _INT8_WHOLE):
-        return folder.with_name(f"{folder.name}-int8")
+        return folder.with_name(f"{folder.name}-{form}")
     return folder.with_name(f"{folder.name}-{form.removeprefix(_GGUF)}.gguf")
 
 

@@ -28,7 +28,7 @@ from fimble_model.training.cli import app
 from fimble_model.training.export import export_model
 from fimble_model.training.export_int8 import export_int8
 from fimble_model.training.faults import TrainingError
-from fimble_model.training.forms import path_beside, write_form
+from fimble_model.training.forms import FORMS, path_beside, write_form
 from fimble_model.training.warm_start import load_float_network
 
 PREFIX = "def count_total(total, path=3):\n    if total > "
@@ -106,6 +106,10 @@ def test_the_int8_folder_takes_fewer_bytes_and_keeps_everything_else(
     stated = config.pop("quantization_config")
     assert stated["quant_method"] == "compressed-tensors"
     assert config == json.loads((folder / "config.json").read_text())
+
+
+def test_every_form_has_a_place_of_its_own() -> None:
+    assert len({path_beside(Path("out/model"), form) for form in FORMS}) == len(FORMS)
 
 
 def test_with_the_embedding_rounded_too_the_head_is_the_same_and_bytes_are_fewer(
