@@ -21,14 +21,17 @@ from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.ragged_pass import RaggedRunner
 from fimble_model.engine.scheduler import PassLimits, choose_limits
 from fimble_model.engine.speculation import Speculation, SpeculationPort
-from fimble_model.errors import CheckpointError
 from fimble_model.gpu_wishes import GpuWishes
+from fimble_model.memory_need import MemoryNeed, find_free_bytes, refuse_too_large
+from fimble_model.network.config import NetworkConfig
 from fimble_model.network.cost import cost_of
 from fimble_model.network.device import Placement
-from fimble_model.network.held_weights import held_weight_bytes
+from fimble_model.network.held_weights import held_weight_bytes, reckon_weight_bytes
+from fimble_model.network.native.network import why_not_native
 from fimble_model.network.transformer import Transformer
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.tokenizer import Tokenizer
+from fimble_model.text.vocabulary import refuse_larger
 
 if TYPE_CHECKING:
     from fimble_model.gpu.parts import GpuParts
@@ -38,7 +41,8 @@ __all__ = [
     "build_memories",
     "build_speculation",
     "layout_of",
-    "refuse_larger",
+    "refuse_lack_of_memory",
+    "refuse_native_lack_of_memory",
 ]
 
 
@@ -70,14 +74,14 @@ def assemble_engine(
     config = transformer.config
     refuse_larger(tokenizer, config.vocabulary_size)
     has_memory = pays_for(config.n_parameters) if has_memory is None else has_memory
-    clock = clock or SystemClock()
-    is_on_cpu = placement.torch_device.type == "cpu"
+    clock, is_on_cpu = clock or SystemClock(), placement.torch_device.type == "cpu"
     limits = limits or choose_limits(n_parameters=config.n_parameters, is_on_cpu=is_on_cpu)
     layout = layout_of(transformer, placement)
     if gpu_parts is None and not is_on_cpu:
         wishes = gpu_wishes or GpuWishes()
         gpu_parts = _try_build_gpu_parts(transformer, layout, clock, limits.max_rows, wishes)
-    shares = _share_out(cap_bytes, cache_bytes, transformer, layout, has_memory=has_memory)
+    held_bytes = held_weight_bytes(transformer)
+    shares = _share_out(cap_bytes, cache_bytes, held_bytes, layout, has_memory=has_memory)
     cache, runner = gpu_parts or _build_parts(transformer, layout, shares.cache_bytes)
     kernels = "fused" if gpu_parts is not None else _kernels_name(transformer)
     model = _describe(name, transformer, placement, fim_format, cache.max_row_tokens, kernels)
@@ -149,27 +153,55 @@ def _describe(
     )
 
 
-def refuse_larger(tokenizer: Tokenizer, vocabulary_size: int) -> None:
-    """Raise `CheckpointError` for a tokenizer that has ids which the network lacks."""
-    if tokenizer.n_ids > vocabulary_size:
-        raise CheckpointError(
-            expected=f"a tokenizer of at most {vocabulary_size} tokens, as in config.json",
-            found=f"one of {tokenizer.n_ids}",
-            to_do="The folder mixes two models' files; fetch or export the model again.",
-        )
-
-
 def layout_of(transformer: Transformer, placement: Placement) -> KvLayout:
     """The shape of a network's slots where it is placed."""
-    config = transformer.config
+    is_native = transformer.native is not None
+    return _layout_for(transformer.config, placement, is_native=is_native)
+
+
+def _layout_for(config: NetworkConfig, placement: Placement, *, is_native: bool) -> KvLayout:
     return KvLayout(
         n_layers=config.n_layers,
         n_key_heads=config.n_key_heads,
         head_size=config.head_size,
         max_tokens=config.max_positions,
-        dtype=placement.compute if transformer.native is None else torch.float16,
+        dtype=torch.float16 if is_native else placement.compute,
         device=placement.torch_device,
     )
+
+
+def refuse_native_lack_of_memory(
+    config: NetworkConfig,
+    placement: Placement,
+    *,
+    stored_bytes_per_number: int,
+    cache_bytes: int | None,
+    cap_bytes: int | None,
+) -> None:
+    """Raise `DeviceError` where a network that is not loaded yet would not fit, with the figures.
+
+    Neither under the cap nor into what the machine, or its card, has free now.
+    """
+    is_native = placement.wants_native and why_not_native(config) is None
+    layout = _layout_for(config, placement, is_native=is_native)
+    weight_bytes = reckon_weight_bytes(
+        config, placement, stored_bytes_per_number=stored_bytes_per_number
+    )
+    has_memory = pays_for(config.n_parameters)
+    shares = _share_out(cap_bytes, cache_bytes, weight_bytes, layout, has_memory=has_memory)
+    refuse_lack_of_memory(weight_bytes, shares, placement)
+
+
+def refuse_lack_of_memory(weight_bytes: int, shares: MemoryShares, placement: Placement) -> None:
+    """Raise `DeviceError` for more than is free where the network is placed."""
+    need = MemoryNeed(
+        weight_bytes=weight_bytes, cache_bytes=shares.cache_bytes, index_bytes=shares.index_bytes
+    )
+    if placement.device == "cpu":
+        refuse_too_large(need, find_free_bytes(), "this machine")
+    else:
+        free_bytes, _ = torch.cuda.mem_get_info(placement.torch_device)
+        refuse_too_large(need, free_bytes, placement.device)
 
 
 def build_speculation(tokenizer: Tokenizer) -> SpeculationPort:
@@ -180,7 +212,7 @@ def build_speculation(tokenizer: Tokenizer) -> SpeculationPort:
 def _share_out(
     cap_bytes: int | None,
     cache_bytes: int | None,
-    transformer: Transformer,
+    weight_bytes: int,
     layout: KvLayout,
     *,
     has_memory: bool,
@@ -191,7 +223,7 @@ def _share_out(
             choose_cache_bytes(layout) if cache_bytes is None else cache_bytes,
             DEFAULT_MEMORY_BYTES if has_memory else 0,
         ),
-        weight_bytes=held_weight_bytes(transformer),
+        weight_bytes=weight_bytes,
         page_bytes=layout.bytes_per_page,
     )
 

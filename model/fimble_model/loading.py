@@ -6,17 +6,23 @@ is called; reads the small files first, so that a bad folder is told apart at on
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fimble_model.engine.memory_cap import MemoryShares
 from fimble_model.engine.protocol import Clock, Engine
-from fimble_model.errors import CheckpointError, UnsupportedError
+from fimble_model.errors import UnsupportedError
 from fimble_model.finding import FoundModel, find_model
 from fimble_model.gpu_wishes import GpuWishes
+from fimble_model.model_statements import (
+    Stated,
+    bytes_per_stored_number,
+    load_text,
+    read_config,
+    states,
+)
 from fimble_model.network.families import parse_config
 from fimble_model.self_test import TestedItem, refuse_junk, run_self_test
 from fimble_model.store.pulling import PullProgress
@@ -27,8 +33,6 @@ if TYPE_CHECKING:
     from fimble_model.text.fim_format import FimFormat
     from fimble_model.text.tokenizer import Tokenizer
 
-_OUR_FAMILY = "fimble"
-
 __all__ = ["LoadProgress", "Stated", "load", "load_text", "read_config"]
 
 
@@ -38,19 +42,6 @@ class LoadProgress:
 
     message: str
     done: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
-    """What a user says of a model that its files do not tell.
-
-    Family and order of its fill-in-the-middle format; and the names of the models whose own
-    Python code may be run.
-    """
-
-    fim_family: str | None = None
-    fim_order: str | None = None
-    runs_code_of: Collection[str] = ()
 
 
 def load(
@@ -74,9 +65,8 @@ def load(
     bounds keys and values, None by the network's size; `cap_bytes` these, the weights and the
     project's index together. Without `speculates` each token takes a pass: for measuring. `stated`
     is what the user says of the model, `gpu_wishes` how a card is used. The calling thread's own;
-    `on_progress` is called there, `on_tested` with each item of the self-test. Raises
-    `CheckpointError` for a bad model, `DeviceError` for what this machine lacks, `HubError` where
-    a hub's model is not here and cannot be fetched.
+    `on_progress` is called there, `on_tested` with each item of the self-test. `CheckpointError`:
+    a bad model; `DeviceError`: what this machine lacks; `HubError`: a model that is nowhere.
     """
     report, stated = on_progress or (lambda progress: None), stated or Stated()
     found = find_model(name_or_dir, _reporter_of_pulls(report), stated.runs_code_of)
@@ -89,6 +79,7 @@ def load(
 
     parts = _Parts(
         found=found,
+        values=values,
         placement=choose_placement(device=device, dtype=dtype, n_threads=n_threads),
         tokenizer=tokenizer,
         fim_format=fim_format,
@@ -110,6 +101,7 @@ class _Parts:
     """What an engine is built from besides its network."""
 
     found: FoundModel
+    values: Mapping[str, object]
     placement: Placement
     tokenizer: Tokenizer
     fim_format: FimFormat
@@ -129,9 +121,16 @@ def _build(
 
 
 def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engine:
-    from fimble_model.assembly import assemble_engine
+    from fimble_model.assembly import assemble_engine, refuse_native_lack_of_memory
     from fimble_model.network.weights import load_network
 
+    refuse_native_lack_of_memory(
+        parse_config(parts.values),
+        parts.placement,
+        stored_bytes_per_number=bytes_per_stored_number(parts.values),
+        cache_bytes=parts.cache_bytes,
+        cap_bytes=parts.cap_bytes,
+    )
     transformer = load_network(parts.found.folder, parts.placement, _reporter_of_weights(report))
     return assemble_engine(
         name=parts.found.name,
@@ -154,22 +153,22 @@ def _build_through_transformers(
     runs_code: bool,
     wants_dtype: str,
 ) -> Engine:
+    from fimble_model.assembly import refuse_lack_of_memory
     from fimble_model.backends.transformers_assembly import assemble_transformers_engine
-    from fimble_model.backends.transformers_loading import choose_dtype, load_causal_lm
-    from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
-    from fimble_model.engine.memory_cap import MemoryShares, share_out_memory
+    from fimble_model.backends.transformers_loading import (
+        choose_dtype,
+        load_causal_lm,
+        reckon_stored_bytes,
+    )
     from fimble_model.network.held_weights import held_weight_bytes
 
-    report(LoadProgress(message="reading the weights through transformers", done=0.2))
     placement = choose_dtype(parts.placement, wants_dtype)
+    n_numbers = reckon_stored_bytes(parts.found.folder) // bytes_per_stored_number(parts.values)
+    weight_bytes = n_numbers * placement.compute.itemsize
+    refuse_lack_of_memory(weight_bytes, _share_out(parts, weight_bytes), placement)
+    report(LoadProgress(message="reading the weights through transformers", done=0.2))
     network = load_causal_lm(parts.found.folder, placement, runs_code=runs_code)
-    # Most of these are too large for a project's index; what it takes is not counted here.
-    shares = share_out_memory(
-        parts.cap_bytes,
-        MemoryShares(parts.cache_bytes or DEFAULT_CACHE_BYTES, 0),
-        weight_bytes=held_weight_bytes(network),
-        page_bytes=1,
-    )
+    shares = _share_out(parts, held_weight_bytes(network))
     return assemble_transformers_engine(
         name=parts.found.name,
         network=network,
@@ -179,6 +178,19 @@ def _build_through_transformers(
         cache_bytes=shares.cache_bytes,
         speculates=parts.speculates,
         clock=parts.clock,
+    )
+
+
+def _share_out(parts: _Parts, weight_bytes: int) -> MemoryShares:
+    """What a network of others' gets beside its weights: most are too large for an index."""
+    from fimble_model.engine.kv_cache import DEFAULT_CACHE_BYTES
+    from fimble_model.engine.memory_cap import share_out_memory
+
+    return share_out_memory(
+        parts.cap_bytes,
+        MemoryShares(parts.cache_bytes or DEFAULT_CACHE_BYTES, 0),
+        weight_bytes=weight_bytes,
+        page_bytes=1,
     )
 
 
@@ -202,7 +214,7 @@ def _test(
 ) -> None:
     """Warm the engine up, and refuse a model that would write junk."""
     warm_up(engine)
-    for item in run_self_test(engine, is_untrained=_states(values, "untrained")):
+    for item in run_self_test(engine, is_untrained=states(values, "untrained")):
         if on_tested is not None:
             on_tested(item)
         refuse_junk(item)
@@ -231,107 +243,3 @@ def _reporter_of_graphs(report: Callable[[LoadProgress], None]) -> Callable[[flo
         report(LoadProgress(message="making the GPU ready", done=0.9 + 0.09 * share))
 
     return report_share
-
-
-def read_config(folder: Path) -> Mapping[str, object]:
-    """What config.json says of a model, or a GGUF file in its place. Raises `CheckpointError`."""
-    if folder.is_file():
-        from fimble_model.gguf_file.configs import build_config
-        from fimble_model.gguf_file.header import read_header
-
-        return build_config(read_header(folder))
-    path = folder / "config.json"
-    try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            expected="a readable config.json in the model's folder",
-            found=f"{getattr(error, 'strerror', None) or 'no valid JSON'} at {path}",
-            to_do="Name a folder with config.json, tokenizer.json and model.safetensors.",
-        ) from error
-    if not isinstance(values, dict):
-        raise CheckpointError(
-            expected="an object in config.json",
-            found=f"{type(values).__name__}",
-            to_do="Fetch or export the model again.",
-        )
-    return values
-
-
-def load_text(
-    found: FoundModel, values: Mapping[str, object], stated: Stated
-) -> tuple[Tokenizer, FimFormat]:
-    """Tokenizer and format of a model that is here. Raises `CheckpointError`."""
-    from fimble_model.text.fim_matching import find_fim_format
-    from fimble_model.text.tokenizer import load_tokenizer
-
-    tokenizer = load_tokenizer(found.folder)
-    stated_family, stated_orders = _read_statement(values)
-    if stated.fim_family is not None:
-        stated_family, stated_orders = stated.fim_family, ()
-    if stated.fim_order is not None:
-        stated_orders = (stated.fim_order,)
-    fim_format = find_fim_format(
-        model_type=str(values.get("model_type")),
-        control_strings=tokenizer.control_ids.keys(),
-        repository=_repository_of(found),
-        stated_family=stated_family,
-        stated_orders=stated_orders,
-    )
-    if found.folder.is_file():
-        _refuse_other_tokens(found.folder, fim_format)
-    if stated_family == _OUR_FAMILY and not _states(values, "repository_context"):
-        fim_format = dataclasses.replace(fim_format, files=None)
-    return tokenizer, fim_format
-
-
-def _repository_of(found: FoundModel) -> str | None:
-    """The hub's name; a GGUF file says itself what it was made from, whoever publishes it."""
-    if not found.folder.is_file():
-        return found.repository
-    from fimble_model.gguf_file.header import read_header
-    from fimble_model.gguf_file.vocabulary import find_repository
-
-    return find_repository(read_header(found.folder)) or found.repository
-
-
-def _refuse_other_tokens(path: Path, fim_format: FimFormat) -> None:
-    """Refuse a GGUF file whose metadata names tokens that are not those of the format."""
-    from fimble_model.gguf_file.header import read_header
-    from fimble_model.gguf_file.vocabulary import find_fim_tokens
-
-    stated = find_fim_tokens(read_header(path))
-    of_format = {each for layout in fim_format.layouts.values() for each in layout}
-    if others := sorted(set(stated) - of_format):
-        raise CheckpointError(
-            expected=f"the tokens of the {fim_format.family} format in {path.name}",
-            found=f"that it fills in the middle with {', '.join(others)}",
-            to_do="State the format that its makers document in the setting model.fim_family.",
-        )
-
-
-def _states(values: Mapping[str, object], name: str) -> bool:
-    """Whether a model of ours says something of itself.
-
-    "repository_context": it was trained with other files in its prompt. "untrained": it knows
-    nothing yet, and is there to try the machinery with.
-    """
-    statement = values.get("fimble")
-    return isinstance(statement, Mapping) and statement.get(name) is True
-
-
-def _read_statement(values: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
-    """Family and orders that config.json states in its entry `fimble`."""
-    statement: Any = values.get("fimble", {})
-    try:
-        family, orders = statement.get("fim_family"), tuple(statement.get("fim_orders", ()))
-        is_sound = all(isinstance(name, str) for name in (family or "", *orders))
-    except (AttributeError, TypeError):
-        is_sound = False
-    if not is_sound:
-        raise CheckpointError(
-            expected='"fimble": {"fim_family": NAME, "fim_orders": [NAME, ...]} in config.json',
-            found="an entry of another shape",
-            to_do="Mend the entry, or export the model again.",
-        )
-    return family, orders

@@ -5,6 +5,7 @@ Owns the rows' tokens, which row a prompt continues, and the byte budget. Never 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,17 +14,27 @@ import torch
 from fimble_model.engine.prefix import is_worth_moving, n_common_tokens
 from fimble_model.engine.protocol import TokenId
 
-__all__ = ["CroppedRow", "CroppedRows"]
+__all__ = ["CacheKind", "CroppedRow", "CroppedRows"]
+
+
+class CacheKind(enum.Enum):
+    """What a network's cache allows. A CARRIED one only goes on: a recurrent state, say."""
+
+    CROPPED = enum.auto()
+    CARRIED = enum.auto()
+    NONE = enum.auto()
 
 
 class CroppedRow:
     """One row. `past` is a transformers cache of the first `n_held` of its tokens, or None.
 
-    Rolling back only drops tokens; the cache is cropped when the network needs it next.
+    Rolling back only drops tokens; the cache is cropped when the network needs it next, or dropped
+    where it cannot be.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, kind: CacheKind = CacheKind.CROPPED) -> None:
         self.capacity = capacity
+        self._kind = kind
         self.token_ids: list[TokenId] = []
         self.past: Any = None
         self.n_held = 0
@@ -36,8 +47,11 @@ class CroppedRow:
         """Have the cache hold nothing beyond the row's tokens."""
         n_true = len(self.token_ids)
         if self.past is not None and self.n_held > n_true:
-            _cut(self.past, n_true)
-            self.n_held = n_true
+            if self._kind is CacheKind.CROPPED:
+                _cut(self.past, n_true)
+                self.n_held = n_true
+            else:
+                self.drop_past()
         if self.n_held == 0:
             self.past = None
 
@@ -50,8 +64,8 @@ class CroppedRows:
     """Implements `SlotCache`. Kept rows lie in order of their last use.
 
     Keeps the invariant that the slots promised to rows in use, and those of kept rows, together
-    fit the budget. Where `is_kept` is False the network's cache cannot be cropped: nothing is
-    reused, and a row that rolls back is computed anew.
+    fit the budget. A row whose cache can only be carried on is reused by a prompt that begins with
+    all of its tokens; one that rolls back is computed anew.
     """
 
     def __init__(
@@ -61,13 +75,14 @@ class CroppedRows:
         bytes_per_token: int,
         budget_bytes: int,
         device: torch.device,
-        is_kept: bool,
+        kind: CacheKind,
+        bytes_per_row: int = 0,
     ) -> None:
         self.budget_bytes = budget_bytes
-        self.is_kept = is_kept
+        self._kind = kind
         self._device = device
         self._bytes_per_token = bytes_per_token
-        self._n_slots = budget_bytes // max(bytes_per_token, 1)
+        self._bytes_per_row = bytes_per_row
         self._max_tokens = max_tokens
         self._kept: list[CroppedRow] = []
         self._in_use: list[CroppedRow] = []
@@ -81,7 +96,7 @@ class CroppedRows:
     def n_bytes(self) -> int:
         """Bytes of all keys and values."""
         rows = (*self._kept, *self._in_use)
-        return sum(row.n_held for row in rows) * self._bytes_per_token
+        return sum(self._n_bytes_of(row.n_held) for row in rows if row.n_held)
 
     @property
     def n_rows_in_use(self) -> int:
@@ -91,7 +106,8 @@ class CroppedRows:
     @property
     def max_row_tokens(self) -> int:
         """The longest row that could ever be served."""
-        return min(self._max_tokens, self._n_slots)
+        left_bytes = max(self.budget_bytes - self._bytes_per_row, 0)
+        return min(self._max_tokens, left_bytes // max(self._bytes_per_token, 1))
 
     def n_cached_tokens(self, token_ids: Sequence[TokenId]) -> int:
         """How many of a prompt's first tokens some row holds."""
@@ -99,11 +115,10 @@ class CroppedRows:
 
     def try_acquire(self, token_ids: Sequence[TokenId], n_slots: int) -> CroppedRow | None:
         """A row that holds as much of the prompt as there is; None where there is no room."""
-        n_promised = sum(row.capacity for row in self._in_use)
-        if n_promised + n_slots > self._n_slots:
+        if self._n_promised_bytes + self._n_bytes_of(n_slots) > self.budget_bytes:
             return None
         best, n_found = self._find_best(token_ids)
-        row = CroppedRow(n_slots)
+        row = CroppedRow(n_slots, self._kind)
         if best is not None:
             self._take_over(row, best, n_found)
         self._in_use.append(row)
@@ -115,7 +130,7 @@ class CroppedRows:
         self._in_use.remove(row)
         row.crop()
         row.truncate(row.n_held)
-        if row.token_ids and self.is_kept:
+        if row.token_ids and self._kind is not CacheKind.NONE:
             self._kept.append(row)
             self._drop_oldest()
 
@@ -132,6 +147,7 @@ class CroppedRows:
         """Move a kept row's cache where it goes on, or copy what is shared of it."""
         row.token_ids = best.token_ids[:n_found]
         n_cached_tokens = len(best.token_ids)
+        # What is only carried on is shared whole, and so is worth moving.
         if best in self._kept and is_worth_moving(
             n_shared_tokens=n_found, n_cached_tokens=n_cached_tokens
         ):
@@ -143,16 +159,25 @@ class CroppedRows:
 
     def _drop_oldest(self) -> None:
         """Keep within the budget: the row that was not used for longest goes first."""
-        n_left = self._n_slots - sum(row.capacity for row in self._in_use)
-        while self._kept and sum(row.n_held for row in self._kept) > n_left:
+        left_bytes = self.budget_bytes - self._n_promised_bytes
+        while self._kept and sum(self._n_bytes_of(row.n_held) for row in self._kept) > left_bytes:
             del self._kept[0]
+
+    @property
+    def _n_promised_bytes(self) -> int:
+        return sum(self._n_bytes_of(row.capacity) for row in self._in_use)
+
+    def _n_bytes_of(self, n_slots: int) -> int:
+        return self._bytes_per_row + n_slots * self._bytes_per_token
 
     def _find_best(self, token_ids: Sequence[TokenId]) -> tuple[CroppedRow | None, int]:
         """The longest match; of equal ones the row used last, kept rows before rows in use."""
         best, n_best = None, 0
-        if not self.is_kept:
-            return best, n_best
         wanted = list(token_ids[: len(token_ids) - 1])
+        if self._kind is not CacheKind.CROPPED:
+            whole = [row for row in self._kept if row.token_ids == wanted[: row.n_held]]
+            best = max(whole, key=lambda row: row.n_held, default=None)
+            return best, 0 if best is None else best.n_held
         for row in (*reversed(self._kept), *reversed(self._in_use)):
             n_tokens = min(n_common_tokens(row.token_ids, wanted), row.n_held)
             if n_tokens > n_best:

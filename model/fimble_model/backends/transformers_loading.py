@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fimble_model.network.device import Placement
 
-__all__ = ["choose_dtype", "load_causal_lm", "may_run_code"]
+__all__ = ["choose_dtype", "load_causal_lm", "may_run_code", "reckon_stored_bytes"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,13 @@ def choose_dtype(placement: Placement, wanted: str) -> Placement:
             to_do="Set model.dtype to auto, or choose a model that Fimble runs itself.",
         )
     return dataclasses.replace(placement, dtype=Dtype.FLOAT32)
+
+
+def reckon_stored_bytes(folder: Path) -> int:
+    """Bytes of the weights as they lie in the folder, or in the GGUF file."""
+    if folder.is_file():
+        return folder.stat().st_size
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def load_causal_lm(folder: Path, placement: Placement, *, runs_code: bool) -> nn.Module:

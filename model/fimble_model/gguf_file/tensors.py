@@ -67,6 +67,12 @@ class GgufTensors:
         tensor = torch.from_numpy(_dequantise(self._numbers, place, source.name))
         return self._undo(tensor, source.name)
 
+    def get_slice(self, key: str) -> _Widened:
+        """A tensor's shape at once, and its rows once they are asked for."""
+        source = self._sources.get(key, _Source(key))
+        shape = self._header.tensors[source.name].shape
+        return _Widened(self, key, shape if source.layer is None else shape[1:])
+
     def _undo(self, tensor: Tensor, name: str) -> Tensor:
         """What the converter did to it, taken back (llama.cpp's convert_hf_to_gguf.py)."""
         architecture, config = self._header.architecture, self._config
@@ -79,6 +85,26 @@ class GgufTensors:
         if architecture == "falcon" and ".attn_qkv." in name:
             return tensor[to_groups(config)]
         return tensor
+
+
+class _Widened:
+    """One tensor, dequantised as a whole by the first rows that are asked for."""
+
+    def __init__(self, tensors: GgufTensors, key: str, shape: tuple[int, ...]) -> None:
+        self._tensors, self._key, self._shape = tensors, key, shape
+        self._tensor: Tensor | None = None
+
+    def get_shape(self) -> list[int]:
+        return list(self._shape)
+
+    def get_dtype(self) -> str:
+        """As safetensors would say it: whatever it is kept in is widened to this."""
+        return "F32"
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        if self._tensor is None:
+            self._tensor = self._tensors.get_tensor(self._key)
+        return self._tensor[rows]
 
 
 @contextmanager

@@ -5,13 +5,12 @@ Owns the rounding, the same for a matrix that is rounded as it is loaded and one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Levels", "round_to_levels", "stack_levels"]
+__all__ = ["Levels", "round_to_levels"]
 
 _MOST = 127
 # A channel of zeros is divided by this; far below any weight that matters.
@@ -33,10 +32,3 @@ def round_to_levels(weight_VE: Tensor) -> Levels:
     """The nearest levels, a channel's largest weight being the last one."""
     scale_V = weight_VE.abs().amax(dim=1).clamp_min(_SMALLEST_MAGNITUDE) / _MOST
     return Levels((weight_VE / scale_V[:, None]).round_().to(torch.int8), scale_V.float())
-
-
-def stack_levels(parts: Sequence[Levels]) -> Levels:
-    """One matrix of several, their channels one after the other: exact, for scales are theirs."""
-    return Levels(
-        torch.cat([part.levels_VE for part in parts]), torch.cat([part.scale_V for part in parts])
-    )

@@ -1,7 +1,8 @@
 """A network with its weights in place: from a checkpoint, from a seed, and out again.
 
 Owns where each parameter goes and in which type. Tensors are read one by one, straight to where
-they serve, so that loading needs little more memory than serving. Reads no files itself.
+they serve and rounded on the way, so that loading needs little more memory than serving. Reads no
+files itself.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 # A parameter by its name; None for the type asks for the one it is stored in.
 _Read = Callable[[str, torch.dtype | None], Tensor]
-# A linear layer's matrix by its name, as it is stored or in float32.
-_ReadMatrix = Callable[[str], Tensor | Levels]
+# A linear layer's matrix by its name: in whole levels where that is asked for and can be had.
+_ReadMatrix = Callable[[str, bool], Tensor | Levels]
 _OnProgress = Callable[[float], None]
 
 
@@ -49,9 +50,10 @@ def load_network(
     """
     with open_checkpoint(folder) as checkpoint:
 
-        def read_matrix(name: str) -> Tensor | Levels:
-            stored = checkpoint.try_read_levels(name)
-            return checkpoint.read(name, torch.float32) if stored is None else stored
+        def read_matrix(name: str, in_levels: bool) -> Tensor | Levels:
+            if in_levels or checkpoint.has_levels(name):
+                return checkpoint.read_levels(name)
+            return checkpoint.read(name, torch.float32)
 
         # Straight to where it serves: nothing but the file's own pages lies on the host.
         read = functools.partial(checkpoint.read, device=placement.torch_device)
@@ -65,7 +67,7 @@ def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -
     """
     if placement.device != "cpu":
         draw = _reader_on_device(config, placement, seed)
-        return _build(config, draw, lambda name: draw(name, torch.float32), placement, None)
+        return _build(config, draw, lambda name, _: draw(name, torch.float32), placement, None)
     source = Transformer(config)
     source.initialise(seed)
     parameters = dict(source.named_parameters())
@@ -73,7 +75,7 @@ def random_network(config: NetworkConfig, placement: Placement, seed: int = 0) -
     def read(name: str, dtype: torch.dtype | None) -> Tensor:
         return parameters[name].detach().to(dtype or torch.float32, copy=True)
 
-    return _build(config, read, lambda name: read(name, torch.float32), placement, None)
+    return _build(config, read, lambda name, _: read(name, torch.float32), placement, None)
 
 
 def _reader_on_device(config: NetworkConfig, placement: Placement, seed: int) -> _Read:
@@ -205,7 +207,7 @@ def _place(
             setattr(slot.parent, slot.attribute, rounded.to(placement.torch_device))
             return
         bias = read(f"{slot.name}.bias", torch.float32) if has_bias else None
-        weight = read_matrix(weight_name)
+        weight = read_matrix(weight_name, is_native)
         is_paired = slot.attribute == "gate_up"
         linear = (
             PanelLinear(weight, bias, is_paired=is_paired)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -13,6 +15,7 @@ import torch
 
 import fimble_model
 from fimble_model import Stated
+from fimble_model.backends.transformers_runner import TransformersRunner
 from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.protocol import (
     BackEnd,
@@ -25,11 +28,16 @@ from fimble_model.engine.protocol import (
 )
 from fimble_model.engine.stopping import StopAfterLines
 from fimble_model.errors import CheckpointError, DeviceError
-from fimble_testing.foreign_checkpoints import FOREIGN_FAMILIES, write_foreign_checkpoint
+from fimble_testing.clocks import ManualClock
+from fimble_testing.foreign_checkpoints import (
+    CARRIED,
+    FOREIGN_FAMILIES,
+    write_foreign_checkpoint,
+)
 from fimble_testing.tiny_engines import build_request, last_of, run_all, run_alone
 from fimble_testing.tiny_tokenizers import TRAINING_TEXT
 
-CROPPED = tuple(family for family in FOREIGN_FAMILIES if family != "falcon_mamba")
+CROPPED = tuple(family for family in FOREIGN_FAMILIES if family not in CARRIED)
 
 
 @cache
@@ -86,13 +94,118 @@ def test_a_cropped_cache_says_what_a_fresh_one_does(family: str) -> None:
     assert warm.n_rows_in_use == 0
 
 
-def test_a_network_whose_state_cannot_be_cropped_computes_anew() -> None:
-    engine = _load("falcon_mamba")
-    for name, n_chars in (("a", 300), ("b", 301)):
-        finish = run_alone(engine, build_request(name, _prompt(engine, n_chars)))
-        assert finish.n_reused_tokens == 0
-        assert finish.tokens
-    assert engine.holdings.cache_bytes == 0
+@pytest.mark.parametrize("family", CARRIED)
+def test_a_state_that_cannot_be_cropped_is_carried_on_or_computed_anew(family: str) -> None:
+    """Typed on, gone back, accepted whole: the tokens are those of an engine without a past."""
+    warm = _load(family)
+    held_bytes = []
+    for index, n_chars in enumerate((300, 301, 290, 302)):
+        request = build_request(f"{index}", _prompt(warm, n_chars), max_new_tokens=12)
+        found, fresh = run_alone(warm, request), run_alone(_load(family), request)
+        assert [each.token_id for each in found.tokens] == [each.token_id for each in fresh.tokens]
+        held_bytes.append(warm.holdings.cache_bytes)
+    prompt = _plain(warm, 300)
+    first = run_alone(warm, build_request("first", prompt, max_new_tokens=12))
+    accepted = Prompt(
+        token_ids=(*prompt.token_ids, *(each.token_id for each in first.tokens), TokenId(40))
+    )
+    request = build_request("accepted", accepted, max_new_tokens=12)
+    found, fresh = run_alone(warm, request), run_alone(_load(family), request)
+    assert [each.token_id for each in found.tokens] == [each.token_id for each in fresh.tokens]
+    # Its last token was drawn, and not read yet.
+    assert found.n_reused_tokens == len(accepted.token_ids) - 2
+    assert all(0 < n_bytes <= warm.holdings.cache_limit_bytes for n_bytes in held_bytes)
+
+
+@pytest.mark.parametrize("family", CARRIED)
+def test_a_carried_state_reads_each_token_once(family: str) -> None:
+    """Else every token of an answer would cost what the whole prompt does."""
+    engine = _load(family)
+    read: list[int] = []
+    runner = engine._passes.runner
+    assert isinstance(runner, TransformersRunner)
+    call = runner._call
+
+    def count(
+        token_ids: Sequence[TokenId], past: object, n_loud: int
+    ) -> tuple[torch.Tensor, object]:
+        read.append(len(token_ids))
+        return call(token_ids, past, n_loud)
+
+    runner._call = count  # type: ignore[method-assign]  # it is only watched
+    prompt = _plain(engine, 300)
+    finish = run_alone(engine, build_request("a", prompt, max_new_tokens=20))
+    assert sum(read) == len(prompt.token_ids) + len(finish.tokens) - 1
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "gemma2", "falcon_h1"])
+def test_two_clients_at_once_get_what_each_gets_alone(family: str) -> None:
+    """Their rows share steps, stream piece by piece, and one's cancelling leaves the other's be."""
+    engine = _load(family)
+    requests = [
+        replace(
+            build_request(f"{client} {n_chars}", _prompt(engine, n_chars), max_new_tokens=16),
+            client=client,
+        )
+        for client in ("one", "two")
+        for n_chars in (200, 320)
+    ]
+    goes = replace(build_request("goes", _prompt(engine, 250)), client="two")
+    for request in (*requests, goes):
+        engine.add(request)
+    deltas = engine.step()
+    engine.cancel(goes.request_id)
+    while engine.has_work:
+        deltas += engine.step()
+    for request in requests:
+        of_row = [delta for delta in deltas if delta.request_id == request.request_id]
+        alone = run_alone(_load(family, speculates=False), request)
+        assert "".join(delta.text for delta in of_row) == alone.text
+        assert len(of_row) > 1
+    (gone,) = [delta.finish for delta in deltas if delta.request_id == "goes" and delta.finish]
+    assert gone.reason is FinishReason.CANCELLED
+    assert engine.n_rows_in_use == 0
+
+
+def test_a_deadline_and_the_other_calls_of_the_protocol(tmp_path: Path) -> None:
+    clock = ManualClock()
+    engine = fimble_model.load(
+        _checkpoint("gpt_neox")[0], device="cpu", n_threads=1, clock=clock, cache_bytes=2**20
+    )
+    engine.remember("scope", "key", "total = left + right\n" * 20)
+    engine.take_stored("scope", [])
+    engine.forget("scope", "key")
+    engine.forget("scope")
+    engine.cancel(RequestId("unknown"))
+    assert engine.step() == []
+    late = replace(
+        build_request("late", _prompt(engine, 300), max_new_tokens=40),
+        deadline_ms=clock.now_ms() + 50,
+    )
+    engine.add(late)
+    while not engine.step():
+        pass
+    clock.advance(60)
+    (delta,) = engine.step()
+    assert delta.finish is not None
+    assert delta.finish.reason is FinishReason.DEADLINE
+    assert delta.finish.tokens
+    assert engine.work.n_passes > 0
+    holdings = engine.holdings
+    assert holdings.weight_bytes > 0
+    assert 0 < holdings.cache_bytes <= holdings.cache_limit_bytes == 2**20
+
+
+@pytest.mark.parametrize(
+    ("family", "n_context"), [("llama, longrope", 400), ("falcon, alibi", 512), ("gemma2", 512)]
+)
+def test_what_our_own_network_lacks_goes_through_transformers_by_itself(
+    family: str, n_context: int
+) -> None:
+    """Families that are ours, with positions that are not; longrope as far as its keys hold."""
+    model = _load(family).model
+    assert model.back_end is BackEnd.TRANSFORMERS
+    assert model.context_tokens == n_context
 
 
 @pytest.mark.parametrize("speculates", [True, False])

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fimble_model.errors import CheckpointError
+from fimble_model.network.checkpoint import Checkpoint
 from fimble_model.network.device import Dtype, Placement
 from fimble_model.network.weights import load_network
 from fimble_testing.checkpoints import make_tiny_checkpoint
@@ -35,13 +36,21 @@ def sharded(tmp_path: Path) -> Path:
 
 
 def _refused(folder: Path, *words: str) -> None:
-    with pytest.raises(CheckpointError) as caught:
-        load_network(folder, FLOAT32)
+    """Before a weight is read: files' headers tell all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "read", _never)
+        patch.setattr(Checkpoint, "read_levels", _never)
+        with pytest.raises(CheckpointError) as caught:
+            load_network(folder, FLOAT32)
     message = str(caught.value)
     for word in words:
         assert word in message
     assert message.startswith("Expected ")
     assert caught.value.to_do.endswith(".")
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("a weight was read")
 
 
 def _edit_config(folder: Path, **changes: object) -> None:
@@ -176,6 +185,75 @@ def test_a_type_that_is_no_float(folder: Path) -> None:
     levels = torch.ones(48, dtype=torch.int8)
     _edit_tensors(folder, lambda tensors: tensors.update({"model.norm.weight": levels}))
     _refused(folder, "model.norm.weight", "int8")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "word"), [(torch.float64, "float64"), (torch.int32, "int32"), (torch.bool, "BOOL")]
+)
+def test_a_matrix_in_numbers_that_are_not_ours(folder: Path, dtype: torch.dtype, word: str) -> None:
+    key = "model.layers.0.mlp.up_proj.weight"
+    _edit_tensors(folder, lambda tensors: tensors.update({key: tensors[key].to(dtype)}))
+    _refused(folder, key, "float16, bfloat16 or float32", word, "not quantised")
+
+
+@pytest.mark.parametrize(
+    ("levels", "scales", "word"),
+    [
+        (torch.int8, torch.float64, "float64"),
+        (torch.float32, torch.float32, "float32"),
+        (torch.int8, None, "int8"),
+    ],
+)
+def test_a_matrix_in_int8_without_the_scales_it_needs(
+    folder: Path, levels: torch.dtype, scales: torch.dtype | None, word: str
+) -> None:
+    key = "model.layers.0.mlp.up_proj.weight"
+
+    def quantise(tensors: dict[str, torch.Tensor]) -> None:
+        tensors[key] = tensors[key].to(levels)
+        if scales is not None:
+            tensors[f"{key}_scale"] = torch.ones(80, 1, dtype=scales)
+
+    _edit_tensors(folder, quantise)
+    _refused(folder, key, word)
+
+
+def test_scales_of_another_number_of_channels(folder: Path) -> None:
+    key = "model.layers.0.mlp.up_proj.weight"
+
+    def quantise(tensors: dict[str, torch.Tensor]) -> None:
+        tensors[key] = tensors[key].to(torch.int8)
+        tensors[f"{key}_scale"] = torch.ones(79, 1)
+
+    _edit_tensors(folder, quantise)
+    _refused(folder, f"{key}_scale", "[80, 1]", "[79, 1]")
+
+
+def test_a_free_head_that_the_config_calls_tied(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path, tokenizer=False, num_hidden_layers=1, tie_word_embeddings=False)
+    _edit_config(tmp_path, tie_word_embeddings=True)
+    _refused(tmp_path, "lm_head.weight", "ties them", "tie_word_embeddings")
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "words"),
+    [
+        ("llama", {"num_attention_heads": 4}, ("q_proj.weight", "[32, 48]", "[48, 48]")),
+        ("llama", {"num_key_value_heads": 1}, ("k_proj.weight", "[8, 48]", "[16, 48]")),
+        ("llama", {"head_dim": 16}, ("q_proj.weight", "[96, 48]", "[48, 48]")),
+        ("gpt_bigcode", {"n_head": 4}, ("attn.c_attn.weight", "[72, 48]", "[64, 48]")),
+        ("falcon", {"num_attention_heads": 4}, ("query_key_value", "[72, 48]", "[64, 48]")),
+        ("starcoder2", {"num_key_value_heads": 3}, ("k_proj.weight", "[24, 48]", "[16, 48]")),
+        ("qwen3_moe", {"moe_intermediate_size": 64}, ("experts.0", "[64, 48]", "[32, 48]")),
+    ],
+    ids=str,
+)
+def test_a_config_that_lies_about_heads(
+    family: str, changes: dict[str, object], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    make_tiny_checkpoint(tmp_path, family=family, tokenizer=False)
+    _edit_config(tmp_path, **changes)
+    _refused(tmp_path, *words, "do not belong together")
 
 
 def test_derived_tensors_of_old_exports_are_let_be(folder: Path) -> None:

@@ -129,8 +129,8 @@ def test_with_the_embedding_rounded_too_the_head_is_the_same_and_bytes_are_fewer
         assert torch.equal(after[name], before[name]), name
     # What the head is served as does not change: it was rounded at load by the same rule.
     with open_checkpoint(out) as checkpoint:
-        stored = checkpoint.try_read_levels("embedding.weight")
-    assert stored is not None
+        assert checkpoint.has_levels("embedding.weight")
+        stored = checkpoint.read_levels("embedding.weight")
     assert torch.equal(stored.scale_V, levels.scale_V)
     assert _greedy(load(out, dtype="int8", n_threads=1))
 

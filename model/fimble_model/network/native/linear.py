@@ -77,7 +77,9 @@ def _padded_to(indices: Tensor, multiple: int, filler: int) -> Tensor:
 
 
 def _reorder(x: Tensor, order: Tensor) -> Tensor:
-    """Rows in the panels' order, zeros where it is padded."""
+    """Rows in the panels' order, zeros where it is padded; the rows themselves if they lie so."""
+    if torch.equal(order, torch.arange(len(x))):
+        return x.contiguous()
     padded = torch.cat((x, x.new_zeros(1, *x.shape[1:])))
     return padded[order].contiguous()
 
