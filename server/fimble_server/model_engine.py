@@ -7,12 +7,13 @@ is to live: it may import torch.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import fimble_model
 from fimble_model import LoadProgress, Stated
-from fimble_model.backends.endpoint import Endpoint
+from fimble_model.backends.endpoint import OUR_PARAMETERS, Endpoint
 from fimble_model.engine.protocol import Engine
 from fimble_model.self_test import TestedItem
 from fimble_server.errors import SettingsError
@@ -41,8 +42,34 @@ def endpoint_of(settings: ModelSettings, environment: Mapping[str, str]) -> Endp
         fim_family=settings.fim_family if is_raw else None,
         fim_order=settings.fim_order,
         timeout_s=settings.endpoint_timeout_s,
+        parameters=_parse_parameters(settings.endpoint_parameters),
     )
     return dataclasses.replace(endpoint, key=_find_key(settings, endpoint.host, environment))
+
+
+def _parse_parameters(lines: Sequence[str]) -> dict[str, object]:
+    """The value of each name. Raises `SettingsError` for what is no JSON, or ours to say."""
+    parameters: dict[str, object] = {}
+    for line in lines:
+        name, _, value = line.partition("=")
+        name = name.strip()
+        try:
+            parameters[name] = json.loads(value)
+        except ValueError as error:
+            raise _bad_parameter("a JSON value after the name, like top_k=40", line) from error
+        if not name or name in OUR_PARAMETERS:
+            raise _bad_parameter(f"none of {', '.join(sorted(OUR_PARAMETERS))}", line)
+    return parameters
+
+
+def _bad_parameter(expected: str, found: str) -> SettingsError:
+    return SettingsError(
+        path="model.endpoint_parameters",
+        source="the settings",
+        expected=expected,
+        found=repr(found),
+        to_do="Mend that line.",
+    )
 
 
 def _find_key(settings: ModelSettings, host: str, environment: Mapping[str, str]) -> str | None:
@@ -91,7 +118,7 @@ def build_engine(
     if settings.endpoint is not None:
         from fimble_model.backends.endpoint_loading import load_endpoint
 
-        return load_endpoint(endpoint_of(settings, os.environ))
+        return load_endpoint(endpoint_of(settings, os.environ), on_tested=on_tested)
     return fimble_model.load(
         settings.name,
         device=settings.device,

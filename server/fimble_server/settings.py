@@ -139,6 +139,13 @@ class ModelSettings:
         30.0,
         Dial(doc="Longest silence of `model.endpoint`.", least=1, most=600),
     )
+    endpoint_parameters: tuple[str, ...] = _dial(
+        (),
+        Dial(
+            doc="More that every request to `model.endpoint` says, each as `name=value` with the "
+            "value in JSON, like `top_k=40`; `null` takes out what Fimble would say."
+        ),
+    )
     device: str = _dial(
         "auto",
         Dial(

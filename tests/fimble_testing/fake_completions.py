@@ -18,7 +18,9 @@ class FakeCompletions:
     """What it writes, and what is to go wrong. `bodies` is what was asked, `keys` with what key.
 
     With `holds` a stream waits after its first piece, until its reader is gone; `n_gone` counts
-    those. `status` is answered instead of a stream; `raw_lines` are sent instead of events.
+    those. `status` is answered instead of a stream; `raw_lines` are sent instead of events. A
+    prompt that holds a key of `answers` is answered with its value. `listed` is said of the model
+    besides its name.
     """
 
     url: str = ""
@@ -29,6 +31,9 @@ class FakeCompletions:
     refuses_logprobs: bool = False
     lists_models: bool = True
     raw_lines: tuple[str, ...] | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    listed: dict[str, object] = field(default_factory=dict)
+    writes_as_llama_cpp: bool = False
     is_cut: bool = False
     holds: bool = False
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -53,7 +58,9 @@ def serve_completions() -> Iterator[FakeCompletions]:
             if fake.status in (401, 403):
                 self._answer(fake.status, b"{}")
             elif self.path == "/v1/models" and fake.lists_models:
-                self._answer(200, json.dumps({"data": [{"id": fake.model}]}).encode())
+                self._answer(
+                    200, json.dumps({"data": [{"id": fake.model, **fake.listed}]}).encode()
+                )
             else:
                 self._answer(404, b"{}")
 
@@ -82,7 +89,7 @@ def serve_completions() -> Iterator[FakeCompletions]:
             self.end_headers()
             self.close_connection = True
             try:
-                for line in _lines(fake, with_logprobs="logprobs" in body):
+                for line in _lines(fake, body):
                     self.wfile.write(line.encode() + b"\n\n")
                     self.wfile.flush()
                     if fake.holds:
@@ -106,14 +113,18 @@ def serve_completions() -> Iterator[FakeCompletions]:
         thread.join()
 
 
-def _lines(fake: FakeCompletions, *, with_logprobs: bool) -> Iterator[str]:
+def _lines(fake: FakeCompletions, body: dict[str, Any]) -> Iterator[str]:
     if fake.raw_lines is not None:
         yield from fake.raw_lines
         return
-    for index, piece in enumerate(fake.pieces):
+    known = [(text,) for words, text in fake.answers.items() if words in body["prompt"]]
+    for index, piece in enumerate((*known, fake.pieces)[0]):
         choice: dict[str, Any] = {"text": piece, "index": 0, "finish_reason": None}
-        if with_logprobs and fake.logprobs is not None:
-            choice["logprobs"] = {"token_logprobs": [fake.logprobs[index % len(fake.logprobs)]]}
+        if "logprobs" in body and fake.logprobs is not None:
+            logprob = fake.logprobs[index % len(fake.logprobs)]
+            choice["logprobs"] = {"token_logprobs": [logprob]}
+            if fake.writes_as_llama_cpp:
+                choice["logprobs"] = {"content": [{"token": piece, "logprob": logprob}]}
         yield "data: " + json.dumps({"choices": [choice]})
     if not fake.is_cut:
         yield "data: " + json.dumps({"choices": [{"text": "", "finish_reason": "stop"}]})

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
+import keyring
 import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
 
+from fimble_model.self_test import KNOWN_HOLES
 from fimble_server.commandline.doctor import examine
 from fimble_server.errors import SettingsError
 from fimble_server.lsp.engine_status import EngineState, EngineStatus
@@ -52,6 +57,7 @@ def test_no_text_leaves_unless_an_endpoint_is_set() -> None:
 
 
 def test_status_and_doctor_say_where_text_goes(fake: FakeCompletions) -> None:
+    fake.answers = {hole.prefix.rstrip(): hole.begins_with for hole in KNOWN_HOLES}
     settings = _settings(fake.url)
     engine = build_engine(settings)
     status = EngineStatus(state=EngineState.READY, model=engine.model)
@@ -63,6 +69,87 @@ def test_status_and_doctor_say_where_text_goes(fake: FakeCompletions) -> None:
     assert "model.endpoint" in found["privacy"].to_do
     assert found["completion"].ok
     assert all(finding.ok for finding in found.values())
+
+
+def test_the_doctor_finds_a_format_that_is_not_the_models(fake: FakeCompletions) -> None:
+    """A server takes any prompt: only what it writes tells. It is not refused, but named."""
+    (finding,) = [each for each in examine(_settings(fake.url)) if not each.ok]
+    assert (finding.name, finding.found) == ("known holes", "none filled")
+    assert "model.fim_family" in finding.to_do
+    build_engine(_settings(fake.url))
+
+
+def test_more_that_requests_say_is_read_as_json(fake: FakeCompletions) -> None:
+    lines = ("top_k=40", "repeat_penalty = 1.05", "seed_name=null", 'lora="mine=1"')
+    endpoint = endpoint_of(_settings(URL, endpoint_parameters=lines), {})
+    assert endpoint.parameters == {
+        "top_k": 40,
+        "repeat_penalty": 1.05,
+        "seed_name": None,
+        "lora": "mine=1",
+    }
+
+
+@pytest.mark.parametrize("line", ["top_k", "top_k=", "top_k=forty", "=1", 'prompt="x"', "stream=1"])
+def test_a_parameter_that_is_none_or_ours_is_refused(line: str) -> None:
+    with pytest.raises(SettingsError, match=r"model\.endpoint_parameters"):
+        endpoint_of(_settings(URL, endpoint_parameters=(line,)), {})
+
+
+class _KeyStore(KeyringBackend):
+    """A system's key store that has one key, or is locked."""
+
+    priority = 1.0
+    is_locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.is_locked:
+            raise KeyringLocked
+        return {("fimble", "gateway.example"): "st0red"}.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise AssertionError("nothing is stored by us")
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise AssertionError("nothing is deleted by us")
+
+
+@pytest.fixture
+def key_store() -> Iterator[_KeyStore]:
+    before = keyring.get_keyring()
+    store = _KeyStore()  # type: ignore[no-untyped-call]  # keyring's own constructor has no types
+    keyring.set_keyring(store)
+    yield store
+    keyring.set_keyring(before)
+
+
+def test_the_key_comes_from_the_systems_store_where_no_variable_is_named(
+    key_store: _KeyStore,
+) -> None:
+    endpoint = endpoint_of(_settings(URL), {})
+    assert endpoint.key == "st0red"
+    assert "st0red" not in repr(endpoint)
+    assert endpoint_of(_settings("https://other.example/v1"), {}).key is None
+    named = _settings(URL, endpoint_key_variable="TEAM_KEY")
+    assert endpoint_of(named, {"TEAM_KEY": "s3cret"}).key == "s3cret"
+
+
+def test_a_locked_store_or_none_is_no_key(
+    key_store: _KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_store.is_locked = True
+    assert endpoint_of(_settings(URL), {}).key is None
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert endpoint_of(_settings(URL), {}).key is None
+
+
+def test_the_stored_key_is_sent(fake: FakeCompletions, key_store: _KeyStore) -> None:
+    host = fake.url.removeprefix("http://").removesuffix("/v1")
+    key_store.get_password = lambda service, username: {  # type: ignore[method-assign]  # its port is new each time
+        ("fimble", host): "st0red"
+    }.get((service, username))
+    build_engine(_settings(fake.url))
+    assert set(fake.keys) == {"Bearer st0red"}
 
 
 def test_the_doctor_says_what_is_wrong_with_a_server(fake: FakeCompletions) -> None:

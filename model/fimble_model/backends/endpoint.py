@@ -6,12 +6,36 @@ Owns `Endpoint` and the words of every fault. Sends nothing.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from fimble_model.errors import EndpointError
 
-__all__ = ["Endpoint", "fault_of_status", "malformed", "no_answer"]
+__all__ = [
+    "OUR_PARAMETERS",
+    "Endpoint",
+    "fault_of_status",
+    "malformed",
+    "no_answer",
+    "parameters_for",
+]
+
+OUR_PARAMETERS = frozenset(
+    {
+        "model",
+        "prompt",
+        "suffix",
+        "max_tokens",
+        "stream",
+        "stop",
+        "logprobs",
+        "n",
+        "best_of",
+        "echo",
+    }
+)
+"""What we say ourselves in every request: an answer to other values would not be understood."""
 
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
@@ -22,6 +46,8 @@ class Endpoint:
 
     With `fim_family` we write the fill-in-the-middle prompt ourselves; without, the server does,
     from its `suffix` parameter. `key` is never shown. `context_tokens` bounds a prompt.
+    `parameters` go along with every request, and come before what we would add for that kind of
+    server; None takes one out.
     """
 
     url: str
@@ -31,6 +57,7 @@ class Endpoint:
     key: str | None = field(default=None, repr=False)
     timeout_s: float = 30.0
     context_tokens: int = 4096
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -51,6 +78,26 @@ class Endpoint:
         """The host, and whether that is this machine."""
         where = "on this machine" if self.is_loopback else "another machine"
         return f"{self.host} ({where})"
+
+
+# By what a server's list of models calls its owner. Some punish repeated tokens unless told not to:
+# llama-cpp-python ("me") by itself, vLLM and SGLang where the model's generation_config.json does.
+# Code repeats itself.
+_PARAMETERS_BY_OWNER: Mapping[str, Mapping[str, object]] = {
+    "me": {"repeat_penalty": 1.0},
+    "vllm": {"repetition_penalty": 1.0},
+    "sglang": {"repetition_penalty": 1.0},
+}
+
+
+def parameters_for(endpoint: Endpoint, owner: str | None) -> dict[str, object]:
+    """What goes along with every request to a server of this owner, None where it is not known.
+
+    >>> parameters_for(Endpoint(url="http://x/v1", model="m", parameters={"top_k": 1}), "vllm")
+    {'repetition_penalty': 1.0, 'top_k': 1}
+    """
+    known = dict(_PARAMETERS_BY_OWNER.get(owner or "", {})) | dict(endpoint.parameters)
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def fault_of_status(endpoint: Endpoint, status: int) -> EndpointError:
@@ -83,7 +130,7 @@ def fault_of_status(endpoint: Endpoint, status: int) -> EndpointError:
         expected=f"{endpoint.host} to take a completions request",
         found=f"{status}",
         to_do="Check that it is an OpenAI-compatible completions server for this model; where "
-        "it does not take `suffix`, state model.fim_family.",
+        "it does not take `suffix`, state model.fim_family; mend model.endpoint_parameters.",
     )
 
 

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from fimble_model.backends.endpoint import Endpoint
+from fimble_model.backends.endpoint import Endpoint, parameters_for
 from fimble_model.backends.endpoint_codec import EndpointCodec
 from fimble_model.backends.endpoint_row import EndpointRow
 from fimble_model.backends.endpoint_wire import Ended, EndpointWire, Event, Failed, Written
@@ -57,6 +57,7 @@ class EndpointEngine:
         self._endpoint = endpoint
         self._codec = EndpointCodec(fim_format)
         self._clock = clock or SystemClock()
+        self._parameters = parameters_for(endpoint, None)
         self._wire = EndpointWire(endpoint)
         self._stop = weakref.finalize(self, self._wire.stop)
         self._scheduler = Scheduler(PassLimits(max_rows=_MOST_ROWS))
@@ -106,9 +107,14 @@ class EndpointEngine:
         """Rows; the memory is the server's."""
         return EngineHoldings(n_rows=len(self._running), n_waiting=len(self._waiting))
 
-    def model_names(self) -> tuple[str, ...]:
-        """What the server says it has. Raises `EndpointError` where it does not answer."""
-        return self._wire.model_names()
+    def look_around(self) -> tuple[str, ...]:
+        """The models that the server says it has; from now on it is asked as its kind wants.
+
+        Raises `EndpointError` where it does not answer.
+        """
+        served = self._wire.list_served()
+        self._parameters = parameters_for(self._endpoint, served.owner)
+        return served.names
 
     def close(self) -> None:
         """Close all connections; the engine is of no use from then on."""
@@ -169,13 +175,14 @@ class EndpointEngine:
     def _body(self, request: Request) -> dict[str, object]:
         prompt, suffix = self._codec.to_text(request.prompt)
         body: dict[str, object] = {
+            **self._parameters,
             "model": self._endpoint.model,
             "prompt": prompt,
             "max_tokens": request.max_new_tokens,
-            "temperature": request.sampling.temperature,
-            "top_p": request.sampling.top_p,
             "stream": True,
         }
+        body.setdefault("temperature", request.sampling.temperature)
+        body.setdefault("top_p", request.sampling.top_p)
         if request.sampling.temperature:
             body["seed"] = request.sampling.seed
         if suffix is not None:

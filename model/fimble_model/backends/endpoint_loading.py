@@ -6,11 +6,15 @@ the first keystroke.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 from fimble_model.backends.endpoint import Endpoint
 from fimble_model.backends.endpoint_engine import EndpointEngine
 from fimble_model.engine.protocol import Clock, FinishReason, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.errors import EndpointError
+from fimble_model.self_test import TestedItem, run_self_test
 from fimble_model.text.fim_families import FAMILIES
 from fimble_model.text.fim_format import FimFormat
 from fimble_model.text.fim_matching import find_fim_format
@@ -18,14 +22,29 @@ from fimble_model.text.fim_matching import find_fim_format
 __all__ = ["load_endpoint"]
 
 _MOST_NAMED = 8
+_OTHER_FORMAT = (
+    "State the format that this server's model was trained with in model.fim_family and "
+    "model.fim_order, or set model.endpoint_fim to suffix."
+)
 
 
-def load_endpoint(endpoint: Endpoint, clock: Clock | None = None) -> EndpointEngine:
-    """An engine over the server. Raises `EndpointError` where it cannot be used."""
+def load_endpoint(
+    endpoint: Endpoint,
+    clock: Clock | None = None,
+    on_tested: Callable[[TestedItem], None] | None = None,
+) -> EndpointEngine:
+    """An engine over the server. Raises `EndpointError` where it cannot be used.
+
+    Where `on_tested` wants to know, simple holes are asked too: a format that is not the model's
+    shows there alone. Nothing is refused for it: a team's server is not asked that at every start.
+    """
     engine = EndpointEngine(endpoint, _find_format(endpoint), clock)
     try:
-        _refuse_unknown_model(endpoint, engine.model_names())
+        _refuse_unknown_model(endpoint, engine.look_around())
         _try_out(engine, endpoint)
+        if on_tested is not None:
+            for item in run_self_test(engine):
+                on_tested(dataclasses.replace(item, to_do=_OTHER_FORMAT))
     except BaseException:
         engine.close()
         raise

@@ -20,7 +20,7 @@ from fimble_model.backends.endpoint import Endpoint, fault_of_status, malformed,
 from fimble_model.engine.protocol import RequestId
 from fimble_model.errors import EndpointError
 
-__all__ = ["Ended", "EndpointWire", "Failed", "Written"]
+__all__ = ["Ended", "EndpointWire", "Failed", "Served", "Written"]
 
 _CONNECT_S = 5.0
 _STOP_S = 2.0
@@ -52,6 +52,13 @@ class Failed(NamedTuple):
 Event = Written | Ended | Failed
 
 
+class Served(NamedTuple):
+    """What a server says it has; nothing where it does not say. `owner` tells its kind."""
+
+    names: tuple[str, ...] = ()
+    owner: str | None = None
+
+
 class EndpointWire:
     """Keeps the invariant that each row ends in one `Ended` or `Failed`, unless it is dropped."""
 
@@ -78,9 +85,9 @@ class EndpointWire:
         if row is not None:
             row.cancel()
 
-    def model_names(self) -> tuple[str, ...]:
-        """What the server says it has; nothing where it does not say. Raises `EndpointError`."""
-        return asyncio.run_coroutine_threadsafe(self._fetch_names(), self._loop).result()
+    def list_served(self) -> Served:
+        """What the server says it has. Raises `EndpointError`."""
+        return asyncio.run_coroutine_threadsafe(self._fetch_served(), self._loop).result()
 
     def stop(self) -> None:
         """Close all connections and end the thread."""
@@ -101,7 +108,7 @@ class EndpointWire:
                 row.cancel()
             await asyncio.gather(*rows, return_exceptions=True)
 
-    async def _fetch_names(self) -> tuple[str, ...]:
+    async def _fetch_served(self) -> Served:
         try:
             response = await self._client.get(self._endpoint.url + "/models")
         except httpx2.TransportError as error:
@@ -109,9 +116,9 @@ class EndpointWire:
         if response.status_code in (401, 403, 429) or response.status_code >= 500:
             raise fault_of_status(self._endpoint, response.status_code)
         try:
-            return tuple(str(each["id"]) for each in response.json()["data"])
-        except (ValueError, KeyError, TypeError):
-            return ()
+            return _parse_served(response.json()["data"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Served()
 
     async def _serve(self, request_id: RequestId, body: dict[str, object]) -> None:
         try:
@@ -166,13 +173,27 @@ class EndpointWire:
                 return None  # The last event may hold nothing but a count of tokens.
             choice = event["choices"][0]
             text, reason = str(choice.get("text") or ""), choice.get("finish_reason")
-            logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
-            known = [float(each) for each in logprobs or () if each is not None]
+            known = _parse_logprobs(choice.get("logprobs") or {})
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise malformed(self._endpoint, "an event that is none") from None
         if text:
             self.events.put(Written(request_id, text, sum(known) if known else None))
         return None if reason is None else reason == "length"
+
+
+def _parse_served(listed: list[dict[str, Any]]) -> Served:
+    """Models by their ids, and by the aliases that llama.cpp lists beside them."""
+    names = [str(name) for each in listed for name in (each["id"], *(each.get("aliases") or ()))]
+    owner = listed[0].get("owned_by") if listed else None
+    return Served(tuple(dict.fromkeys(names)), None if owner is None else str(owner))
+
+
+def _parse_logprobs(logprobs: dict[str, Any]) -> list[float]:
+    """Of each token: as the interface has them, or as llama.cpp's server writes them."""
+    found = logprobs.get("token_logprobs")
+    if found is None:
+        found = [each["logprob"] for each in logprobs.get("content") or ()]
+    return [float(each) for each in found if each is not None]
 
 
 class _LastingFault(Exception):

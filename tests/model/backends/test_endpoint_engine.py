@@ -145,6 +145,57 @@ def test_a_row_past_its_deadline_ends_with_what_it_has(fake: FakeCompletions) ->
     assert (delta.finish.reason, delta.finish.text) == (FinishReason.DEADLINE, "left")
 
 
+def test_silence_is_a_fault_that_is_told_with_its_time(fake: FakeCompletions) -> None:
+    engine = EndpointEngine(replace(_endpoint(fake), fim_family=None, timeout_s=0.2), None)
+    fake.holds = True
+    finish = run_alone(engine, _request(engine))
+    engine.close()
+    assert (finish.text, finish.reason) == ("left", FinishReason.FAILED)
+    assert engine.last_fault is not None
+    assert "silence for 0.2 s" in str(engine.last_fault)
+    assert fake.gone.acquire(timeout=10)
+
+
+def test_llama_cpps_form_of_probabilities_is_read_too(
+    fake: FakeCompletions, engine: EndpointEngine
+) -> None:
+    """Else what its server is unsure of would count as sure."""
+    fake.writes_as_llama_cpp = True
+    finish = run_alone(engine, _request(engine))
+    assert [token.logprob for token in finish.tokens] == [-0.1, -0.2, -0.3]
+
+
+def test_a_model_may_be_named_by_its_alias(fake: FakeCompletions) -> None:
+    fake.listed = {"aliases": ["other"]}
+    load_endpoint(replace(_endpoint(fake), model="other")).close()
+
+
+@pytest.mark.parametrize(
+    ("owner", "stated", "sent"),
+    [
+        ("me", {}, {"repeat_penalty": 1.0}),
+        ("vllm", {}, {"repetition_penalty": 1.0}),
+        ("vllm", {"repetition_penalty": None, "top_k": 40}, {"top_k": 40}),
+        ("llamacpp", {"temperature": 0.1}, {"temperature": 0.1}),
+        (None, {}, {}),
+    ],
+)
+def test_a_server_is_told_what_its_kind_would_do_by_itself_and_what_the_user_states(
+    fake: FakeCompletions,
+    owner: str | None,
+    stated: dict[str, object],
+    sent: dict[str, object],
+) -> None:
+    fake.listed = {} if owner is None else {"owned_by": owner}
+    engine = load_endpoint(replace(_endpoint(fake), parameters=stated))
+    run_alone(engine, _request(engine))
+    engine.close()
+    names = ("repeat_penalty", "repetition_penalty", "top_k")
+    body = fake.bodies[-1]
+    expected = {"temperature": 0.0} | sent
+    assert {name: body[name] for name in (*names, "temperature") if name in body} == expected
+
+
 def test_a_server_without_probabilities_is_asked_without(fake: FakeCompletions) -> None:
     fake.refuses_logprobs = True
     engine = load_endpoint(_endpoint(fake))
