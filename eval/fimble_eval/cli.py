@@ -118,6 +118,7 @@ def memory(
     """Measure what the project memory adds to a model, on packages it was not trained on."""
     import fimble_model
     from fimble_eval.holes.repository import read_sources
+    from fimble_eval.kept_notes import write_page
     from fimble_eval.machine import describe_machine
     from fimble_eval.memory_gain import measure_memory
     from fimble_eval.memory_page import to_markdown
@@ -140,7 +141,7 @@ def memory(
         stem = out / f"memory-{report.model}-{result['date']}"
         written = json.dumps(result, indent=2) + "\n"
         stem.with_suffix(".json").write_text(written, encoding="utf-8")
-        stem.with_suffix(".md").write_text(to_markdown(report, result), encoding="utf-8")
+        write_page(stem.with_suffix(".md"), to_markdown(report, result))
     _print_line(result)
 
 

@@ -23,7 +23,7 @@ from fimble_model.engine.memory_mixing import blend
 __all__ = ["KNOWS_MORE_NATS", "WAYS", "Judgements", "TrueEnd", "bits_of", "mix_in_all_ways"]
 
 _FIXED_WEIGHTS = (0.2, 0.4, 0.6)
-KNOWS_MORE_NATS = (1.0, 2.0, 3.0, 4.0)
+KNOWS_MORE_NATS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 _LEAST_P = 1e-9
 WAYS = (
     *("network", "memory"),

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import fimble_model
+from fimble_eval.kept_notes import write_page
 from fimble_eval.machine import describe_machine
 from fimble_eval.replay.course import Course, replay
 from fimble_eval.replay.figures import Figures, by_language, by_mode, count_steps, sum_up
@@ -105,13 +106,18 @@ def replay_folder(
         )
         runs = {"all": run(course, samples=samples)}
         acted = count_steps(runs["all"])
+        idle = [
+            part
+            for part in PART_NAMES
+            if _is_idle(part, acted, shows_pieces=engine.codec.shows_files)
+        ]
         for part in PART_NAMES if ablation else ():
-            left_out = dataclasses.replace(course, without=course.without | {part})
-            is_idle = _is_idle(part, acted, shows_pieces=engine.codec.shows_files)
-            runs[f"without {part}"] = runs["all"] if is_idle else run(left_out)
+            if part not in idle:
+                left_out = dataclasses.replace(course, without=course.without | {part})
+                runs[f"without {part}"] = run(left_out)
     if collect is not None:
         write_samples(collect, samples)
-    _report(runs, course=course, model=engine.model.name, sources=sources, out=out)
+    _report(runs, idle, course=course, model=engine.model.name, sources=sources, out=out)
 
 
 def _is_idle(part: str, acted: Counter[str], *, shows_pieces: bool) -> bool:
@@ -149,6 +155,7 @@ def _run(
 
 def _report(
     runs: dict[str, tuple[Typed, ...]],
+    idle: Sequence[str],
     *,
     course: Course,
     model: str,
@@ -167,6 +174,7 @@ def _report(
         "n_files_to_choose_from": len(sources),
         "course": course_to_json(course),
         "steps_acted": dict(count_steps(runs["all"]).most_common()),
+        "idle_parts": list(idle),
         "figures": {name: dataclasses.asdict(figures) for name, figures in overall.items()},
         "by_mode": {name: dataclasses.asdict(figures) for name, figures in modes.items()},
         "by_language": {name: dataclasses.asdict(figures) for name, figures in languages.items()},
@@ -210,11 +218,18 @@ def _write(
         "What the figures mean is said in `eval/fimble_eval/replay/figures.py`.\n\n"
         f"{to_markdown(overall)}\n"
         f"How often each step of post-processing did something: {_words(result['steps_acted'])}.\n"
-        "A step that never did is not run without.\n"
+        f"{_idle_words(result['idle_parts'])}\n"
         f"\n## By mode\n\n{to_markdown(modes)}\n"
         f"## By language\n\n{to_markdown(languages)}"
     )
-    stem.with_suffix(".md").write_text(page, encoding="utf-8")
+    write_page(stem.with_suffix(".md"), page)
+
+
+def _idle_words(names: object) -> str:
+    assert isinstance(names, list), "names of parts"
+    if not names:
+        return "Every part had something to do."
+    return f"Had nothing to do, so that leaving it out changes nothing: {', '.join(names)}."
 
 
 def _words(counts: object) -> str:

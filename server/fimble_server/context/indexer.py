@@ -24,14 +24,24 @@ from typing import Any, BinaryIO
 
 from fimble_model.freeing import give_back_memory
 from fimble_server.context.cache_cleaning import clear_stale
-from fimble_server.context.indexing import ProjectIndex, Step, open_index, places_for, try_lock
+from fimble_server.context.indexing import (
+    IndexPlaces,
+    ProjectIndex,
+    Step,
+    open_index,
+    places_for,
+    try_lock,
+)
 from fimble_server.context.project_files import find_root
+from fimble_server.context.token_store import read_folders
 
 __all__ = ["main"]
 
 # How often what no editor told of is looked for: another program's changes.
 _LOOK_AROUND_S = 20.0
 _LEAST_REPORT_S = 0.2
+# How often is looked whether another server's process has ended.
+_TURN_S = 2.0
 
 
 def main() -> None:
@@ -44,10 +54,10 @@ def main() -> None:
     changed: queue.SimpleQueue[list[Path] | None] = queue.SimpleQueue()
     # This process may have a thread: nobody waits for its lock.
     threading.Thread(target=_read_lines, args=(sys.stdin.buffer, changed), daemon=True).start()
-    lock = _wait_for_turn(places_for(cache, root).lock, changed)
+    model_folder = None if asked["model"] is None else Path(asked["model"])
+    lock = _wait_for_turn(places_for(cache, root), model_folder, changed)
     if lock is None:
         return
-    model_folder = None if asked["model"] is None else Path(asked["model"])
     index = open_index(root, cache, model_folder, tuple(asked.get("secret_names", ())))
     _say_folders(index)
     _follow(index, index.update_all())
@@ -95,15 +105,23 @@ def _read_lines(stdin: BinaryIO, changed: queue.SimpleQueue[list[Path] | None]) 
 
 
 def _wait_for_turn(
-    path: Path, changed: queue.SimpleQueue[list[Path] | None]
+    places: IndexPlaces, model_folder: Path | None, changed: queue.SimpleQueue[list[Path] | None]
 ) -> sqlite3.Connection | None:
-    """Be the only process that writes this project's index; None where stdin ends before."""
+    """Be the only process that writes this project's index; None where stdin ends before.
+
+    Meanwhile another server's process writes it, and what that has is told as it comes.
+    """
+    said: tuple[Path, ...] = ()
     while True:
-        lock = try_lock(path)
+        lock = try_lock(places.lock)
         if lock is not None:
             return lock
+        folders = read_folders(places.folder, model_folder)
+        if folders != said:
+            said = folders
+            _say({"folders": [str(folder) for folder in folders]})
         try:
-            if changed.get(timeout=2.0) is None:
+            if changed.get(timeout=_TURN_S) is None:
                 return None
         except queue.Empty:
             continue

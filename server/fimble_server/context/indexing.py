@@ -17,7 +17,13 @@ from fimble_model.text.tokenizer import load_tokenizer
 from fimble_server.context.chunks import cut_chunks
 from fimble_server.context.definitions import find_definitions
 from fimble_server.context.index_store import IndexWriter
-from fimble_server.context.project_files import ProjectFile, read_text, try_stat, walk_project
+from fimble_server.context.project_files import (
+    ProjectFile,
+    is_sayable,
+    read_text,
+    try_stat,
+    walk_project,
+)
 from fimble_server.context.token_store import TokenStore, token_folder
 from fimble_server.document.languages import language_for_path
 
@@ -92,7 +98,7 @@ class ProjectIndex:
             file = try_stat(self.root, path, self.secret_names)
             if file is not None:
                 found.append(file)
-            elif path.is_relative_to(self.root):
+            elif path.is_relative_to(self.root) and is_sayable(str(path)):
                 self._remove(path.relative_to(self.root).as_posix())
         yield from self._take(found)
 

@@ -19,6 +19,7 @@ __all__ = [
     "ProjectFile",
     "find_root",
     "is_project",
+    "is_sayable",
     "read_text",
     "try_stat",
     "walk_project",
@@ -126,6 +127,15 @@ def is_project(folder: Path) -> bool:
     return any((folder / marker).exists() for marker in _MARKERS)
 
 
+def is_sayable(path: str) -> bool:
+    """Whether a file's name is text. Those that are no UTF-8 reach us as lone surrogates."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
@@ -135,7 +145,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_source(path: str) -> bool:
-    return language_for_path(path) is not PLAIN
+    """Whether a name is a source file's, and one that an editor could name too."""
+    return language_for_path(path) is not PLAIN and is_sayable(path)
 
 
 def _stat(entry: os.DirEntry[str], path: str) -> ProjectFile | None:

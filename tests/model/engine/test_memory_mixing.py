@@ -66,3 +66,17 @@ def test_a_surer_memory_weighs_more() -> None:
     assert _p_after([(7, 3)] * 5) > once
     assert _p_after([(7, 3)] * 5 + [(8, 3)] * 5) < _p_after([(7, 3)] * 5)
     assert _p_after([(7, 7)] * 20) > 0.99
+
+
+def test_the_surer_the_network_the_less_the_memory_weighs() -> None:
+    """So the memory falls silent by itself beside a network that knows."""
+    contrary = _matches([(7, 5)] * 4)
+    shares: list[float] = []
+    for scale in (0.0, 1.0, 2.0, 4.0, 8.0):
+        sure_V = torch.zeros(N_IDS)
+        sure_V[5] = scale
+        plain_V = sure_V.log_softmax(dim=0)
+        kept = blend(plain_V, contrary, CONTROL_IDS).exp()[5] / plain_V.exp()[5]
+        shares.append(1.0 - float(kept))
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] < shares[0] - 0.1
