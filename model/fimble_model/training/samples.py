@@ -39,7 +39,6 @@ __all__ = [
     "Sample",
     "SampleMaker",
     "SampleShares",
-    "shows_other_files",
     "trim_prefix",
     "trim_suffix",
 ]
@@ -97,11 +96,6 @@ class SampleShares:
     spm: float = 0.7
     neighbours: float = 0.4
     path: float = 0.15
-
-
-def shows_other_files(row_tokens: int) -> bool:
-    """Whether rows of that length hold samples with pieces of other files before them."""
-    return row_tokens >= _MIN_REPOSITORY_WINDOW_TOKENS
 
 
 def trim_suffix(text: str, tokenizer: Tokenizer, n_tokens: int) -> str:

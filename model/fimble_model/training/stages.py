@@ -47,7 +47,7 @@ from fimble_model.training.recipes import Recipe
 from fimble_model.training.reports import CleanReport, load_clean_report, write_clean_report
 from fimble_model.training.row_workers import RowWorkers
 from fimble_model.training.rows import RowStream
-from fimble_model.training.samples import SampleMaker, shows_other_files
+from fimble_model.training.samples import SampleMaker
 from fimble_model.training.scoring import LanguageScore, score_languages, score_network
 from fimble_model.training.scrub import load_scrub
 from fimble_model.training.sources import Source
@@ -321,7 +321,7 @@ class Workshop:
             self.recipe.network,
             tokenizer,
             folder,
-            repository_context=shows_other_files(kept.row_tokens),
+            repository_context=self.recipe.states_repository_context,
         )
         draw_curve([r for r in reports if r.n_steps <= kept.n_steps], folder)
         write_text_whole(folder / "MODEL_CARD.md", build_card(facts))

@@ -6,9 +6,11 @@ forget, and bits per character on held-out files before and after. The result is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -30,7 +32,7 @@ from fimble_model.training.pretraining import (
     train,
 )
 from fimble_model.training.rows import RowStream
-from fimble_model.training.samples import SampleMaker, shows_other_files
+from fimble_model.training.samples import SampleMaker
 from fimble_model.training.scoring import LanguageScore, score_languages
 from fimble_model.training.tokenizer import load_tokenizer
 from fimble_model.training.warm_start import load_float_network, load_starting_weights
@@ -95,14 +97,20 @@ def tune(
     )
     kept = load_kept_weights(work / "checkpoints")
     before = _score(load_float_network(model_folder), tokenizer, own)
-    shows_files = shows_other_files(kept.row_tokens)
-    export_model(kept.weights, config, tokenizer, out, repository_context=shows_files)
+    says = _says_repository_context(model_folder)
+    export_model(kept.weights, config, tokenizer, out, repository_context=says)
     return Tuned(
         before=before,
         after=_score(_network_of(config, kept.weights), tokenizer, own),
         n_chars=sum(len(document.text) for document in own.train),
         n_general_chars=sum(len(document.text) for document in mixed_in),
     )
+
+
+def _says_repository_context(model_folder: Path) -> bool:
+    """Whether the model that is tuned says it: tuning measures nothing that could change that."""
+    config: dict[str, Any] = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    return config.get("fimble", {}).get("repository_context") is True
 
 
 def _load_our_config(model_folder: Path) -> NetworkConfig:

@@ -1,6 +1,7 @@
 """Laws of warm starts, tuning and planning."""
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,11 @@ def test_tuning_lowers_the_bits_on_held_out_files_and_goes_on_where_it_was_stopp
     assert len(reports) == n_reports
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    statements = [
+        json.loads((folder / "config.json").read_text())["fimble"].get("repository_context")
+        for folder in (model, tmp_path / "one")
+    ]
+    assert statements[0] == statements[1]
 
 
 def test_tune_shows_before_and_after(model: Path, repository: Path, tmp_path: Path) -> None:
