@@ -31,7 +31,8 @@ from fimble_model.network.native.memory import Finder, Seen, try_finder
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "MemoryView", "ProjectMemory", "split_text"]
 
-DEFAULT_MEMORY_BYTES = 96 * 2**20
+# Under a hundred million bytes.
+DEFAULT_MEMORY_BYTES = 95 * 2**20
 # Documents that change as the user types, each with an index of its own. Guessed.
 _MOST_LIVE = 4
 # A line of 8 ends a piece, on average: few enough lines to encode again with every key.

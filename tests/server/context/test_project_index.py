@@ -60,6 +60,21 @@ def test_ignored_secret_binary_and_huge_files_are_never_read(tmp_path: Path) -> 
     assert sorted(index.chunks.stamps()) == sorted(_walked(tmp_path))
 
 
+def test_no_rule_brings_a_secret_file_back_and_the_user_s_names_add_to_ours(
+    tmp_path: Path,
+) -> None:
+    for name in ("kept.py", "secrets.yaml", "private/a.py", "vault.py", "keys/b.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n", encoding="utf-8")
+    (tmp_path / ".gitignore").write_text("private/\n!secrets.yaml\n", encoding="utf-8")
+    (tmp_path / ".fimbleignore").write_text("!private/\n!private/a.py\n", encoding="utf-8")
+    more = ("vault.*", "keys/*")
+    assert [file.path for file in walk_project(tmp_path, secret_names=more)] == ["kept.py"]
+    index = open_index(tmp_path, tmp_path / ".cache", None, more)
+    list(index.update([tmp_path / "vault.py", tmp_path / "keys" / "b.py", tmp_path / "kept.py"]))
+    assert list(index.chunks.stamps()) == ["kept.py"]
+
+
 def test_binary_and_minified_text_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "zeros.py").write_bytes(b"quartz = 1\n\0")
     (tmp_path / "small.js").write_text("quartz();" * 1_000, encoding="utf-8")
