@@ -106,11 +106,7 @@ def replay_folder(
         )
         runs = {"all": run(course, samples=samples)}
         acted = count_steps(runs["all"])
-        idle = [
-            part
-            for part in PART_NAMES
-            if _is_idle(part, acted, shows_pieces=engine.codec.shows_files)
-        ]
+        idle = _idle_parts(acted, shows_pieces=engine.codec.shows_files)
         for part in PART_NAMES if ablation else ():
             if part not in idle:
                 left_out = dataclasses.replace(course, without=course.without | {part})
@@ -118,6 +114,10 @@ def replay_folder(
     if collect is not None:
         write_samples(collect, samples)
     _report(runs, idle, course=course, model=engine.model.name, sources=sources, out=out)
+
+
+def _idle_parts(acted: Counter[str], *, shows_pieces: bool) -> list[str]:
+    return [part for part in PART_NAMES if _is_idle(part, acted, shows_pieces=shows_pieces)]
 
 
 def _is_idle(part: str, acted: Counter[str], *, shows_pieces: bool) -> bool:
