@@ -5,89 +5,30 @@ Owns the files that are made up for it, the typing in them, and the figures. No 
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from fimble_eval.decision_scripts import SCRIPTS, Script
+from fimble_server.completion.idle_mending import SLICE_BUDGET_MS, is_worth_mending
 from fimble_server.completion.mode import decide
 from fimble_server.completion.plan import Limits, plan_completion
 from fimble_server.completion.signals import Signals
 from fimble_server.document.language import Language
 from fimble_server.document.languages import language_for_id
+from fimble_server.document.parsed import mend
 from fimble_server.document.syntax import Parsed, inspect, parse
 
 __all__ = ["LANGUAGE_IDS", "DecisionSpeed", "measure_decisions"]
 
 _N_LINES = 5_000
-_N_SPOTS = 12
-_N_HEADER_LINES = 4  # Of each unit, up to its method's body.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Script:
-    """What a file is made of, a unit at a time, and what is typed in it."""
-
-    unit: str
-    typed: str
-
-
-_SCRIPTS: Mapping[str, _Script] = MappingProxyType(
-    {
-        "python": _Script(
-            unit=(
-                "class Shelf{n}(Base):\n"
-                '    """Holds what belongs to row {n}."""\n\n'
-                "    def put(self, item: str, *, at: int = {n}) -> None:\n"
-                "        for index, other in enumerate(self.items[at:]):\n"
-                "            if other.name == item and not self.is_full:\n"
-                '                raise ShelfError(f"{{item}} is at {{index}}")\n'
-                "            self.counts[other] = [1, 2, {n}]\n"
-                "        self.items.append(item)\n\n\n"
-            ),
-            typed="\n        if item in self.known:\n            return [a for a in self(item)]\n",
-        ),
-        "typescript": _Script(
-            unit=(
-                "export class Shelf{n}<T extends Row> implements Base<T> {{\n"
-                "  private counts: Map<string, number> = new Map();\n\n"
-                "  put(item: string, at: number = {n}): void {{\n"
-                "    this.items.slice(at).forEach((other, index) => {{\n"
-                "      if (other.name === item && !this.isFull) {{\n"
-                "        throw new Error(`${{item}} is at ${{index}}`);\n"
-                "      }}\n"
-                "      this.counts.set(other, {n});\n"
-                "    }});\n"
-                "  }}\n"
-                "}}\n\n"
-            ),
-            typed=(
-                "\n    if (this.known.has(item)) {\n      return this.all.map((a) => a.b);\n    }\n"
-            ),
-        ),
-        "cpp": _Script(
-            unit=(
-                "template <typename T>\nclass Shelf{n} : public Base<T> {{\n public:\n"
-                "  void put(const std::string& item, size_t at = {n}) {{\n"
-                "    for (size_t i = at; i < items_.size(); ++i) {{\n"
-                "      if (items_[i].name() == item && !full_) {{\n"
-                '        throw std::runtime_error("there: " + item);\n'
-                "      }}\n"
-                "      counts_[items_[i]] += static_cast<int>({n} << 2);\n"
-                "    }}\n"
-                "  }}\n\n private:\n  std::vector<T> items_;\n}};\n\n"
-            ),
-            typed=(
-                "\n    if (known_.count(item) > 0) {\n"
-                "      auto f = [&](int a) { return a; };\n    }\n"
-            ),
-        ),
-    }
-)
-LANGUAGE_IDS = tuple(_SCRIPTS)
+_N_SPOTS = 8
+_MARK = "<|>"
+LANGUAGE_IDS = tuple(SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +36,7 @@ class DecisionSpeed:
     """Times of one language: from a changed text to its plan, and of the stop rule, per token.
 
     `cpu_*` leave out the time that the machine gave to others; on a quiet one both are the same.
+    `worst_slice_ms` is the longest piece of work on the tree while nobody types.
     """
 
     language_id: str
@@ -105,24 +47,32 @@ class DecisionSpeed:
     cpu_p50_ms: float
     cpu_p95_ms: float
     cpu_worst_ms: float
+    worst_slice_ms: float
     first_parse_ms: float
     stop_rule_us_per_token: float
 
 
 def measure_decisions(language_id: str) -> DecisionSpeed:
-    """Type at places all over a file of 5,000 lines and delete it again, key by key."""
-    script, language = _SCRIPTS[language_id], language_for_id(language_id)
-    n_units = _N_LINES // script.unit.count("\n") + 1
-    text = "".join(script.unit.format(n=n) for n in range(n_units))
+    """Type at places all over a file of 5,000 lines and delete it again, key by key.
+
+    Where a word ends the typist rests, and what is left to do on the tree is done in slices.
+    """
+    script, language = SCRIPTS[language_id], language_for_id(language_id)
+    marked = _marked_file(script)
+    text = marked.replace(_MARK, "")
     started = time.perf_counter()
     parsed = parse(language, text)
     first_parse_ms = (time.perf_counter() - started) * 1000
-    times_ms, cpu_times_ms = [], []
-    for edited, cursor in _keys(text, script.typed):
+    times_ms, cpu_times_ms, slices_ms = [], [], [0.0]
+    for edited, cursor in _keys(marked, script.typed):
         started, cpu_started = time.perf_counter(), time.thread_time()
         parsed = _decide(parsed, edited, cursor)
         times_ms.append((time.perf_counter() - started) * 1000)
         cpu_times_ms.append((time.thread_time() - cpu_started) * 1000)
+        while edited[cursor - 1].isspace() and is_worth_mending(parsed):
+            cpu_started = time.thread_time()
+            parsed = mend(parsed, SLICE_BUDGET_MS)
+            slices_ms.append((time.thread_time() - cpu_started) * 1000)
     return DecisionSpeed(
         language_id=language_id,
         n_lines=text.count("\n"),
@@ -132,9 +82,16 @@ def measure_decisions(language_id: str) -> DecisionSpeed:
         cpu_p50_ms=_share(cpu_times_ms, 0.5),
         cpu_p95_ms=_share(cpu_times_ms, 0.95),
         cpu_worst_ms=_share(cpu_times_ms, 1.0),
+        worst_slice_ms=_share(slices_ms, 1.0),
         first_parse_ms=round(first_parse_ms, 1),
         stop_rule_us_per_token=round(_stop_rule_us(language, script), 1),
     )
+
+
+def _marked_file(script: Script) -> str:
+    n_units = _N_LINES // script.unit.count("\n") + 1
+    units = (script.unit.replace("§", str(n)) for n in range(n_units))
+    return f"{script.head}{''.join(units)}{script.tail}"
 
 
 def _share(times: list[float], share: float) -> float:
@@ -149,19 +106,20 @@ def _decide(before: Parsed, text: str, cursor: int) -> Parsed:
     return parsed
 
 
-def _keys(text: str, typed: str) -> Iterator[tuple[str, int]]:
+def _keys(marked: str, typed: str) -> Iterator[tuple[str, int]]:
     """The text after each key, and where the cursor is then."""
-    ends = [found.start() for found in re.finditer(r"[;:{]\n", text)]
-    for end in random.Random(1).sample(ends, k=_N_SPOTS):
-        offset = end + 1
+    before = marked.split(_MARK)
+    text = "".join(before)
+    offsets = list(itertools.accumulate(map(len, before)))[:-1]
+    for offset in random.Random(1).sample(offsets, k=_N_SPOTS):
         for n_typed in [*range(1, len(typed) + 1), *range(len(typed) - 1, -1, -1)]:
             yield text[:offset] + typed[:n_typed] + text[offset:], offset + n_typed
 
 
-def _stop_rule_us(language: Language, script: _Script) -> float:
+def _stop_rule_us(language: Language, script: Script) -> float:
     """The mean cost of the rule after one token, over a middle of some 30 lines."""
-    left = "".join(script.unit.format(n=1).splitlines(keepends=True)[:_N_HEADER_LINES])
-    left += script.typed[1 : len(script.typed) - len(script.typed.lstrip())]
+    left = script.head + script.unit.replace("§", "1").partition(_MARK)[0]
+    left += script.typed[: len(script.typed) - len(script.typed.lstrip())]
     facts = inspect(parse(language, left), len(left))
     plan = plan_completion(decide(Signals(facts=facts)), facts, Limits())
     middle, times_us = "", []

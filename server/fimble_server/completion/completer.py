@@ -29,6 +29,7 @@ from fimble_server.completion.answering import (
     is_worth_remembering,
 )
 from fimble_server.completion.engine_port import EnginePort, Generation
+from fimble_server.completion.idle_mending import mend_while_idle
 from fimble_server.completion.job_building import job_for
 from fimble_server.completion.left_out import LeftOut
 from fimble_server.completion.mode import decide
@@ -42,6 +43,7 @@ from fimble_server.completion.snapshot import Snapshot
 from fimble_server.completion.stream import Stream
 from fimble_server.completion.surrounding import Surrounded
 from fimble_server.document.languages import language_for_id
+from fimble_server.document.parsed import FIRST_BUDGET_MS
 from fimble_server.document.syntax import inspect, parse
 
 __all__ = ["Completer", "OnMore"]
@@ -120,7 +122,7 @@ class Completer:
 
     def _forget(self, owner: Owner) -> None:
         owner.number = next(self._numbers)
-        owner.drop_streams()
+        owner.leave()
         owner.tell()
 
     def _owner_of(self, snapshot: Snapshot, limits: Limits) -> Owner:
@@ -296,7 +298,8 @@ class Completer:
 
     def _plan(self, snapshot: Snapshot, limits: Limits, page: Page, owner: Owner) -> Plan:
         language = language_for_id(snapshot.buffer.language_id)
-        owner.parsed = parse(language, page.text, owner.parsed)
+        owner.parsed = parse(language, page.text, owner.parsed, first_budget_ms=FIRST_BUDGET_MS)
+        mend_while_idle(owner)
         facts = inspect(owner.parsed, page.cursor)
         signals = gather_signals(
             facts,

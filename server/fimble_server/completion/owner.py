@@ -42,6 +42,7 @@ class Owner:
     without: Parts = NO_PARTS
     number: int = 0
     parsed: Parsed | None = None
+    mending_timer: asyncio.TimerHandle | None = None
     desk: PromptDesk = field(default_factory=PromptDesk)
     limits: Limits | None = None
     remembered: tuple[Remembered, ...] = ()
@@ -62,6 +63,12 @@ class Owner:
         """The dials have changed: nothing that was found under the old ones is of use."""
         self.remembered, self.prepared, self.shown = (), (), None
         self.drop_streams()
+
+    def leave(self) -> None:
+        """Nobody is here any more: end all that runs."""
+        self.drop_streams()
+        if self.mending_timer is not None:
+            self.mending_timer.cancel()
 
     def drop_streams(self) -> None:
         """End every generation that runs."""

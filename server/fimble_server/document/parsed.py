@@ -6,6 +6,8 @@ be reported and none can be reported wrongly. Never changes a `Parsed` that was 
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from dataclasses import dataclass
 
 from tree_sitter import Language as Grammar
@@ -14,27 +16,24 @@ from tree_sitter import Node, Parser, Point, Tree
 from fimble_server.document.grammars import try_load_grammar
 from fimble_server.document.languages import Language
 
-__all__ = ["Parsed", "parse"]
+__all__ = ["FIRST_BUDGET_MS", "Mending", "Parsed", "mend", "parse"]
 
 _CHUNK_BYTES = 4096
 _READ_BYTES = 8192
-# The parser reports every 100 steps. A step costs more where a grammar is more ambiguous. In files
-# of 5,000 lines 10 to 17 reports mend the tree after nearly every key; where that is not enough,
-# hundreds are needed, so a higher limit costs time and mends nothing.
-_MAX_REPORTS = {"python": 24, "javascript": 16, "typescript": 16, "tsx": 16, "cpp": 13}
-_MAX_REPORTS_ELSEWHERE = 18
-# Now and then a hiccup is better than a tree ever older: some 30 ms.
-_MAX_REPORTS_NOW_AND_THEN = {"cpp": 320, "python": 1_600}
-_MAX_REPORTS_NOW_AND_THEN_ELSEWHERE = 1_000
-_MAX_AGE_EDITS = 40
+# What mends the tree after nearly every key takes a millisecond. Where that is not enough it takes
+# dozens, so more for each key would cost time and mend nothing.
+_BUDGET_A_KEY_MS = 1.8
+FIRST_BUDGET_MS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Parsed:
     """A text, and its tree where the language has a grammar. `source` is the text in UTF-8.
 
-    Where mending the tree took too long it is the one before, moved along with the edit: whole
-    away from the edit, out of date at it. `age_edits` counts the edits it was only moved along.
+    Where mending the tree takes too long for a key it is the one before, moved along with the
+    edit: whole away from the edit, out of date at it. `age_edits` counts the edits it was only
+    moved along, and `mending` is the rest of the work, for when nobody waits. A long file's
+    first tree may be None until then.
     """
 
     language: Language
@@ -42,6 +41,7 @@ class Parsed:
     source: bytes
     tree: Tree | None
     age_edits: int = 0
+    mending: Mending | None = None
 
     def byte_offset(self, char_offset: int) -> int:
         """Where a character starts in `source`: in `"😀x"`, character 1 starts at byte 4."""
@@ -63,59 +63,93 @@ class Parsed:
         return self.tree.root_node.descendant_for_byte_range(start, start + 1)
 
 
-def parse(language: Language, text: str, previous: Parsed | None = None) -> Parsed:
-    """The text with its tree. With the value before it, only what changed is parsed anew."""
+class Mending:
+    """Keeps the invariant that what was parsed of this text is not parsed again: it goes on."""
+
+    def __init__(self, grammar: Grammar, source: bytes, edited: Tree | None) -> None:
+        self._parser = Parser(grammar)
+        self._source = source
+        self._edited = edited
+        self.is_lost = False
+
+    def try_finish(self, budget_ms: float) -> Tree | None:
+        """The tree of the text; None where it takes longer than that in CPU time of this thread.
+
+        An opened quote may turn the rest of a file inside out. And a grammar's scanner may read
+        the whole file at every sign, where no parser can be stopped: the file then ends early
+        for it, and the attempt `is_lost`. CPU time, so that a busy machine changes no tree.
+        """
+        if self.is_lost:
+            return None
+        end_s = time.thread_time() + budget_ms / 1000.0
+
+        def read(offset: int, point: Point) -> bytes:
+            del point
+            self.is_lost = self.is_lost or time.thread_time() > end_s
+            return b"" if self.is_lost else self._source[offset : offset + _READ_BYTES]
+
+        def is_too_long(offset: int, has_error: bool) -> bool:
+            del offset, has_error
+            return self.is_lost or time.thread_time() > end_s
+
+        try:
+            if self._edited is None:
+                tree = self._parser.parse(read, progress_callback=is_too_long)
+            else:
+                tree = self._parser.parse(read, self._edited, progress_callback=is_too_long)
+        except ValueError:  # The binding's way to say that the callback ended the parse.
+            return None
+        return None if self.is_lost else tree
+
+
+def parse(
+    language: Language,
+    text: str,
+    previous: Parsed | None = None,
+    *,
+    first_budget_ms: float | None = None,
+) -> Parsed:
+    """The text with its tree. With the value before it, only what changed is parsed anew.
+
+    Without one the whole text is, or, with a budget, no more of it than that allows for now.
+    """
     if previous is not None and previous.language is language and previous.text == text:
         return previous
     source = _encode(text)
     grammar = try_load_grammar(language.grammar_id) if language.grammar_id else None
     if grammar is None:
         return Parsed(language=language, text=text, source=source, tree=None)
-    if previous is None or previous.language is not language or previous.tree is None:
+    if previous is not None and previous.language is not language:
+        previous = None
+    if previous is None and first_budget_ms is None:
         tree = Parser(grammar).parse(source)
         return Parsed(language=language, text=text, source=source, tree=tree)
-    edited = _edited_tree(previous.tree, previous.source, source)
-    is_old = previous.age_edits >= _MAX_AGE_EDITS
-    mended = _try_parse_on(
-        grammar, source, edited, _most_reports(language.grammar_id or "", is_old=is_old)
-    )
+    edited = None
+    if previous is not None and previous.tree is not None:
+        edited = _edited_tree(previous.tree, previous.source, source)
+    mending = Mending(grammar, source, edited)
+    budget_ms = _BUDGET_A_KEY_MS if previous is not None else first_budget_ms
+    assert budget_ms is not None
+    mended = mending.try_finish(budget_ms)
+    is_whole = mended is not None
     return Parsed(
         language=language,
         text=text,
         source=source,
-        tree=mended or edited,
-        age_edits=0 if mended or is_old else previous.age_edits + 1,
+        tree=mended if is_whole else edited,
+        age_edits=0 if is_whole else 1 + (0 if previous is None else previous.age_edits),
+        mending=None if is_whole or mending.is_lost else mending,
     )
 
 
-def _most_reports(grammar_id: str, *, is_old: bool) -> int:
-    if is_old:
-        return _MAX_REPORTS_NOW_AND_THEN.get(grammar_id, _MAX_REPORTS_NOW_AND_THEN_ELSEWHERE)
-    return _MAX_REPORTS.get(grammar_id, _MAX_REPORTS_ELSEWHERE)
-
-
-def _try_parse_on(grammar: Grammar, source: bytes, edited: Tree, max_reports: int) -> Tree | None:
-    """The tree of the new text; None when mending it takes too many steps for one keystroke.
-
-    An opened quote may turn the rest of the file inside out. The bound counts the parser's
-    steps rather than milliseconds, so that the same text gives the same tree.
-    """
-    n_reports = 0
-
-    def read(offset: int, point: Point) -> bytes:
-        del point
-        return source[offset : offset + _READ_BYTES]
-
-    def is_too_long(offset: int, has_error: bool) -> bool:
-        del offset, has_error
-        nonlocal n_reports
-        n_reports += 1
-        return n_reports > max_reports
-
-    try:
-        return Parser(grammar).parse(read, edited, progress_callback=is_too_long)
-    except ValueError:  # The binding's way to say that the callback ended the parse.
-        return None
+def mend(parsed: Parsed, budget_ms: float) -> Parsed:
+    """The same text with more of its tree's work done; as it is where nothing can be done."""
+    if parsed.mending is None:
+        return parsed
+    mended = parsed.mending.try_finish(budget_ms)
+    if mended is not None:
+        return dataclasses.replace(parsed, tree=mended, age_edits=0, mending=None)
+    return dataclasses.replace(parsed, mending=None) if parsed.mending.is_lost else parsed
 
 
 def _encode(text: str) -> bytes:

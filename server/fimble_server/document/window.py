@@ -6,6 +6,7 @@ line. A method of a long class costs no more than a function. Knows columns and 
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from fimble_server.document.parsed import Parsed
 __all__ = ["Stretch", "stretches_above"]
 
 _MAX_WALK_CHARS = 20_000  # guessed: headers further up are left to the tree
-_MAX_BODY_CHARS = 3_000  # guessed: of a longer flat body, the end is enough
+_WALK_CHARS = 2_000
+_MAX_BODY_CHARS = 2_000  # guessed: of a longer flat body, the end is enough
 _MAX_PLAIN_CHARS = 6_000  # guessed: without a tree, read this much and hope
 _LABEL = re.compile(r"(?:case\b|default\b|\w+\s*:\s*$)")
 _INDENT = re.compile(r"[ \t\f]*")
@@ -125,17 +127,40 @@ def _outside_text(parsed: Parsed, line: _Line) -> tuple[int, int]:
 def _try_header(parsed: Parsed, first: int, bound: int, cursor: int) -> _Line | None:
     """The nearest line above that is indented less than `bound`, from where it truly begins."""
     text, start, column = parsed.text, first, bound - 1
-    while start > 0 and cursor - start < _MAX_WALK_CHARS:
-        line = _line_before(text, start)
-        start = line.start
+    lowest = max(0, cursor - _MAX_WALK_CHARS)
+    while (found := _try_start_above(text, start, lowest, column)) is not None:
+        start = found
+        line = _line_before(text, text.find("\n", start) + 1)
         if line.column > column or not _is_code(parsed, line):
             continue
         if _outside_text(parsed, line)[0] != line.start:
             continue
-        if not _begins_inside_brackets(text, line) or (start == 0 and text[line.code] == "{"):
+        if not _begins_inside_brackets(text, line):
             return line
         column = line.column
+    return _Line(0, 0, 0) if lowest == 0 < first and text[0] == "{" else None
+
+
+def _try_start_above(text: str, end: int, lowest: int, column: int) -> int | None:
+    """Where the nearest line above starts that may be indented by `column` at most.
+
+    Not a closer indented by just that much: it says nothing new.
+    """
+    pattern = _lines_within(column)
+    while end > lowest:
+        start = text.rfind("\n", 0, max(lowest, end - _WALK_CHARS)) + 1
+        starts = [found.start() for found in pattern.finditer(text, start, end)]
+        if starts:
+            return starts[-1]
+        end = start
     return None
+
+
+@functools.lru_cache(maxsize=64)
+def _lines_within(column: int) -> re.Pattern[str]:
+    """Lines with something on them after so many spaces at most; of tabs any number."""
+    less = rf" {{0,{column - 1}}}[^\s]|" if column else ""
+    return re.compile(rf"^(?:{less} {{{column}}}[^\s)\]}}{{]|[ ]*[\t\f])", re.MULTILINE)
 
 
 def _nearby_start(parsed: Parsed, cursor: int, bound: int, lowest: int) -> int:

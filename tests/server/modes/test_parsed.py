@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fimble_server.document.languages import language_for_id
-from fimble_server.document.parsed import parse
+from fimble_server.completion.idle_mending import mend_while_idle
+from fimble_server.document.languages import BlockKind, language_for_id
+from fimble_server.document.parsed import Parsed, mend, parse
 from fimble_server.document.syntax import Above, inspect
 
 _PIECES = st.sampled_from(
@@ -58,26 +61,93 @@ def test_offsets_count_characters_and_bytes() -> None:
     assert [parsed.char_offset(n) for n in (0, 4, 5)] == [0, 1, 2]
 
 
+_LONG = 'def f(x):\n    """Say."""\n    return [x, "a"]\n\n\n' * 2_000
+
+
 def test_an_open_quote_in_a_long_file_costs_no_whole_parse() -> None:
-    """Where mending takes too long the old tree is moved along, and is mended in the end."""
+    """Where a key has no time to mend the tree the old one is moved along, and mended later."""
     language = language_for_id("python")
-    body = 'def f(x):\n    """Say."""\n    return [x, "a"]\n\n\n' * 500
-    parsed = parse(language, body)
-    broken = parse(language, '"""' + body, parsed)
+    parsed = parse(language, _LONG)
+    broken = parse(language, '"""' + _LONG, parsed)
     assert broken.age_edits == 1
-    # What takes more steps than a key may is done some keys later.
-    mended = broken
-    for n_keys in range(2 * 41):
-        mended = parse(language, body + "\n" * (1 + n_keys % 2), mended)
-        if (
-            mended.age_edits == 0
-            and mended.tree is not None
-            and not mended.tree.root_node.has_error
-        ):
-            break
-    assert mended.tree is not None
+    assert broken.mending is not None
+    assert broken.tree is not None
+    assert broken.tree.root_node.end_byte == len(broken.source)
+    n_slices, mended = 0, broken
+    while mended.mending is not None:
+        mended, n_slices = mend(mended, 2.0), n_slices + 1
+    assert n_slices > 1
     assert mended.age_edits == 0
-    assert not mended.tree.root_node.has_error
+    assert mended.tree is not None
+    assert mended.tree.root_node.end_byte == len(mended.source)
+    assert mend(mended, 2.0) is mended
+
+
+def test_a_long_file_opens_without_its_tree_and_has_it_in_the_end() -> None:
+    """With a budget the first parse is left half done; facts come from the text until then."""
+    parsed = parse(language_for_id("python"), _LONG, first_budget_ms=0.1)
+    assert parsed.tree is None
+    assert inspect(parsed, _LONG.index("return")).block.kind is BlockKind.FUNCTION
+    while parsed.mending is not None:
+        parsed = mend(parsed, 5.0)
+    assert parsed.tree is not None
+    assert not parsed.tree.root_node.has_error
+
+
+def test_a_scanner_that_reads_the_whole_file_at_every_sign_is_stopped() -> None:
+    """An open bracket in a long Lua file costs some attempts; the old tree is moved along."""
+    language = language_for_id("lua")
+    body = "local t = {}\nfunction t:f(x)\n  self.a[x] = 1\nend\n" * 1_000
+    parsed = parse(language, body)
+    at = body.index("self.a[x]", len(body) // 3)
+    for typed in ("xs", "xs[", "xs[i", "xs["):
+        parsed = parse(language, body[:at] + typed + "\n" + body[at:], parsed)
+        while parsed.mending is not None:
+            parsed = mend(parsed, 2.0)
+    assert parsed.tree is not None
+    assert parsed.tree.root_node.end_byte == len(parsed.source)
+
+
+class _Holder:
+    """Says when the work is done."""
+
+    def __init__(self) -> None:
+        self.is_done = asyncio.Event()
+        self.mending_timer: asyncio.TimerHandle | None = None
+        self._parsed: Parsed | None = None
+
+    @property
+    def parsed(self) -> Parsed | None:
+        return self._parsed
+
+    @parsed.setter
+    def parsed(self, parsed: Parsed | None) -> None:
+        self._parsed = parsed
+        if parsed is not None and parsed.mending is None:
+            self.is_done.set()
+
+
+def test_the_tree_is_mended_while_nobody_types() -> None:
+    """Some edits old, it is mended slice by slice; the next key takes the work off the loop."""
+    language, owner = language_for_id("python"), _Holder()
+    owner.parsed = parse(language, _LONG)
+    for n_signs in range(1, 10):
+        owner.parsed = parse(language, '"""x' + "#" * n_signs + _LONG, owner.parsed)
+    assert owner.parsed.age_edits > 0
+
+    async def rest() -> None:
+        owner.is_done.clear()
+        mend_while_idle(owner)
+        first = owner.mending_timer
+        assert first is not None
+        mend_while_idle(owner)
+        assert first.cancelled()
+        async with asyncio.timeout(30):
+            await owner.is_done.wait()
+
+    asyncio.run(rest())
+    assert owner.parsed.mending is None
+    assert owner.parsed.age_edits == 0
 
 
 def test_the_facts_at_a_cursor() -> None:
