@@ -22,6 +22,7 @@ from fimble_eval.engine_speed.verbs import (
     write_random,
 )
 from fimble_eval.families.verb import compare_families
+from fimble_eval.law.verb import hold_to_law
 from fimble_eval.mode_verbs import judge_cases, time_decisions
 from fimble_eval.replay.fit_verb import fit_confidence
 from fimble_eval.replay.verb import replay_folder
@@ -181,6 +182,7 @@ app.command("gguf")(export_to_gguf)
 app.command("random-model")(write_random)
 app.command("sizes")(weigh_sizes)
 app.command("decisions")(time_decisions)
+app.command("law")(hold_to_law)
 app.command("families")(compare_families)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fimble_server.document.languages import Language
 
-__all__ = ["Boundary", "Extent"]
+__all__ = ["Boundary", "Extent", "closer_of"]
 
 
 class Extent(enum.Enum):
@@ -70,3 +70,9 @@ class Boundary:
     has_case_patterns: bool = False
     has_body_below: bool = False
     begun_opener: str = ""
+
+
+def closer_of(language: Language, opener: str) -> str:
+    """What ends a string or block comment; empty where the line's end does."""
+    closers = {form.opener: form.closer for form in language.strings}
+    return (closers | dict(language.block_comments)).get(opener, "")

@@ -7,12 +7,13 @@ more text never moves it. Knows nothing of modes, models or the buffer beyond `B
 from __future__ import annotations
 
 from fimble_server.completion.block_words import BlockWords, OpenPart
-from fimble_server.completion.boundary import Boundary, Extent
-from fimble_server.document.languages import Language, Layout
+from fimble_server.completion.boundary import Boundary, Extent, closer_of
+from fimble_server.document.languages import Layout
 from fimble_server.document.lexemes import LexemeKind, Lexicon, lexicon_of, n_columns
 
 __all__ = ["OpenPart", "Reader"]
 
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
 _CONTINUING_SIGNS = ".?:&|+*=<-"
 # Words of Python that begin statements and stand in no expression.
 _NEVER_IN_BRACKETS = frozenset(
@@ -20,11 +21,11 @@ _NEVER_IN_BRACKETS = frozenset(
     | {"import", "pass", "raise", "return", "try", "while", "with"}
 )
 _MAX_LEADING_NEWLINES = 2  # A middle that begins with more is not going anywhere.
+_TRY_CLAUSES = ("catch", "finally")
 
 
 class Reader:
     """Reads a middle that only grows. Invariant: `[0, position)` is read, the rest may change.
-
     `cut` is how many characters to keep once that is known, and never changes after.
     """
 
@@ -153,8 +154,7 @@ class Reader:
         """Read to the end of the string or comment that the cursor is in."""
         opener = self._boundary.inside_opener
         assert opener is not None
-        line_end = self.text.find("\n", 0, end)
-        line_end = end if line_end == -1 else line_end
+        line_end = min(end, (self.text + "\n").find("\n"))
         found = self._lexicon.remainders[opener].match(self.text, 0, end)
         assert found is not None  # Every remainder may end at the end of the text.
         if found.end() > line_end or (found.end() == line_end < end):
@@ -163,7 +163,7 @@ class Reader:
         if found.end() == end and not is_whole:
             return False
         if self._boundary.is_inside_closed:
-            closer = _closer_of(self._boundary.language, opener)
+            closer = closer_of(self._boundary.language, opener)
             # A whole middle may also end without the closer: then all of it is inside.
             n_inside = len(found.group().removesuffix(closer))
             self._cut_at(n_inside, trims=False)
@@ -267,8 +267,8 @@ class Reader:
                 self._cut_at(start)
             return
         if not self._is_braces and is_clause and column == self._floor:
-            is_own = column in self._own_headers
-            if not is_own and not self._may_begin_clause() and self._is_forbidden(lexeme):
+            may_begin = column in self._own_headers or self._may_begin_clause()
+            if not may_begin and self._is_forbidden(lexeme):
                 self._cut_at(start)
                 return
         if column == self._floor and kind is not LexemeKind.COMMENT:
@@ -310,8 +310,8 @@ class Reader:
         return is_python and innermost == "(" and self.text[:offset].rstrip().endswith(":")
 
     def _is_too_far_in(self, column: int) -> bool:
-        start_column = self._boundary.start_column
-        return self._boundary.is_settled and start_column is not None and column > start_column
+        start = self._boundary.start_column
+        return self._boundary.is_settled and start is not None and column > start
 
     def _is_never_closed(self, lexeme: str, column: int) -> bool:
         """True where a line cannot stand in the bracket that the middle has left open.
@@ -329,7 +329,11 @@ class Reader:
         return kind is not LexemeKind.OPENER and lexeme[0] not in _CONTINUING_SIGNS
 
     def _may_begin_clause(self) -> bool:
-        return self._is_first and self._boundary.may_begin_clause
+        is_here = self._is_braces or "\n" not in self.text[: self._position]
+        return self._is_first and is_here and self._boundary.may_begin_clause
+
+    def _is_own_clause(self, word: str) -> bool:
+        return self._has_let if word == "else" else self._has_own_try and word in _TRY_CLAUSES
 
     def _is_forbidden(self, word: str) -> bool:
         return word in self._boundary.forbidden_clauses
@@ -355,12 +359,15 @@ class Reader:
         if kind is LexemeKind.COMMENT:
             return
         is_own = self._words.take(kind, lexeme, start, is_line_start=self._is_line_start)
-        is_there = lexeme == self._boundary.right_sign and self._n_closable == 0
-        if is_there or not is_own:
+        if not is_own or (lexeme == self._boundary.right_sign and self._n_closable == 0):
             self._cut_at(start)
 
     def _take_closer(self, lexeme: str, start: int) -> None:
-        if self._opened:
+        closable = self._boundary.closable[: max(0, self._n_closable)]
+        innermost = self._opened[-1].sign if self._opened else closable[-1:]
+        if innermost and _PAIRS[innermost] != lexeme:
+            self._cut_at(start)
+        elif self._opened:
             self._opened.pop()
             if lexeme == "}" and not self._opened and self._n_closable <= 0:
                 self._safe_end = start + 1
@@ -368,7 +375,7 @@ class Reader:
             self._n_closable -= 1
         elif self._boundary.includes_closer and lexeme == "}":
             self._cut_at(start + 1)
-        elif self._boundary.has_case_patterns and lexeme == ")":
+        elif self._boundary.has_case_patterns and lexeme == ")" and not self._is_line_start:
             self._is_prelude_line = True  # What it stands for follows.
         else:
             self._cut_at(start)
@@ -380,21 +387,14 @@ class Reader:
         elif word == "try":
             self._has_own_try = True
         elif word == "let":
-            self._has_let = True
+            self._has_let = self._boundary.language.language_id == "rust"
         elif self._is_forbidden(word) and not self._may_begin_clause():
             if word == "else" and self._n_own_ifs > 0:
                 self._n_own_ifs -= 1
-            elif word in ("catch", "finally") and self._has_own_try:
-                pass
-            elif not (word == "else" and self._has_let and self._boundary.has_let_else):
+            elif not self._is_own_clause(word):
                 self._cut_at(start)
 
 
 def _is_prelude(lexeme: str) -> bool:
     """A decorator, an attribute or a template head: the statement is still to come."""
     return lexeme[0] in "@#" or lexeme == "template"
-
-
-def _closer_of(language: Language, opener: str) -> str:
-    closers = {form.opener: form.closer for form in language.strings}
-    return (closers | dict(language.block_comments)).get(opener, "")

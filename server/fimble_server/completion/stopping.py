@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fimble_server.completion.boundary import Boundary, Extent
 from fimble_server.completion.reading import Reader
+from fimble_server.document.blocks import Block
 from fimble_server.document.languages import BlockKind, Layout
 from fimble_server.document.lexemes import n_columns
 from fimble_server.document.syntax import SyntaxFacts
@@ -83,7 +84,7 @@ def build_stop(
         forbidden_clauses=_forbidden_clauses(facts),
         may_begin_clause=_may_begin_clause(facts),
         is_header=facts.is_header,
-        includes_closer=includes_closer and block.opener is not None and not block.has_closer,
+        includes_closer=includes_closer and _is_brace_missing(block),
         has_let_else=is_let,
         closing_column=_closing_column(facts) if includes_closer else None,
         n_closers_after=facts.n_holders_open,
@@ -94,6 +95,12 @@ def build_stop(
         has_case_patterns=language.has_case_parentheses and not facts.open_brackets,
     )
     return MiddleStop(boundary=boundary)
+
+
+def _is_brace_missing(block: Block) -> bool:
+    """True where nothing closes the block yet; the brackets of an expression are no block."""
+    is_block = block.opener is not None and block.kind is not BlockKind.BRACKETS
+    return is_block and not block.has_closer
 
 
 def _closing_column(facts: SyntaxFacts) -> int | None:

@@ -15,7 +15,7 @@ from fimble_server.document.language import BlockKind
 from fimble_server.document.lexemes import LexemeKind, lexicon_of
 from fimble_server.document.parsed import Parsed
 
-__all__ = ["BlockEnd", "find_block_end", "parses_worse"]
+__all__ = ["BlockEnd", "find_block_end", "has_error", "n_unpaired", "parses_worse"]
 
 _CLASSES = frozenset({BlockKind.CLASS, BlockKind.NAMESPACE})
 _CLOSING_WORDS = frozenset({"end", "fi", "done", "esac", "until"})
@@ -62,14 +62,18 @@ def parses_worse(before: Parsed, after: Parsed, *, is_begun: bool) -> bool:
     depends on where it finds its way again. And a line that `is_begun` may stay
     without the body that it wants (`fo<|>r row in rows`): it only must not open one.
     """
-    assert before.tree is not None
-    assert after.tree is not None
-    if not before.tree.root_node.has_error and not is_begun:
-        return after.tree.root_node.has_error
-    return _n_unpaired(after) > _n_unpaired(before)
+    if not has_error(before) and not is_begun:
+        return has_error(after)
+    return n_unpaired(after) > n_unpaired(before)
 
 
-def _n_unpaired(parsed: Parsed) -> int:
+def has_error(parsed: Parsed) -> bool:
+    assert parsed.tree is not None
+    return parsed.tree.root_node.has_error
+
+
+def n_unpaired(parsed: Parsed) -> int:
+    """Brackets without a partner, as the text has them."""
     text, opened, n_unpaired = parsed.text, [""], 0
     match, position = lexicon_of(parsed.language).structure.match, 0
     while position < len(text) and (found := match(text, position)):
