@@ -24,7 +24,7 @@ __all__ = ["DOCUMENTED", "PromptFinding", "compare_prompts"]
 _QWEN = "<|fim_prefix|>{P}<|fim_suffix|>{S}<|fim_middle|>"
 _QWEN_FILES = "<|repo_name|>{R}\n<|file_sep|>{F}\n{C}<|file_sep|>{O}\n"
 _STARCODER = "<fim_prefix>{P}<fim_suffix>{S}<fim_middle>"
-_MELLUM = "<fim_suffix>{S}<fim_prefix>{P}<fim_middle>"
+_SUFFIX_PREFIX = "<fim_suffix>{S}<fim_prefix>{P}<fim_middle>"
 _FIMBLE = "<|fim_prefix|><|fim_suffix|>{S}<|fim_middle|>{P}"
 _DEEPSEEK_BEGIN = "<｜begin▁of▁sentence｜>"  # noqa: RUF001  DeepSeek's bars are U+FF5C
 _DEEPSEEK = "<｜fim▁begin｜>{P}<｜fim▁hole｜>{S}<｜fim▁end｜>"  # noqa: RUF001  the same
@@ -49,13 +49,18 @@ DOCUMENTED: Mapping[str, tuple[str, str | None]] = {
         "<s>[SUFFIX]{S}[PREFIX]{P}",
         "<s>[SUFFIX]{S}[PREFIX]+++++ {F}\n{C}\n+++++ {O}\n{P}",
     ),
-    "mellum": (_MELLUM, "<filename>{F}\n{C}<filename>{O}\n" + _MELLUM),
+    "mellum": (_SUFFIX_PREFIX, "<filename>{F}\n{C}<filename>{O}\n" + _SUFFIX_PREFIX),
     "seed-coder": (
         "<[begin▁of▁sentence]><[fim-suffix]>{S}<[fim-prefix]>{P}<[fim-middle]>",
         None,
     ),
     "granite-code": (_STARCODER, None),
     "stable-code": (_STARCODER, None),
+    "refact": (_SUFFIX_PREFIX, None),
+    "incoder": ("<|endoftext|>{P}<|mask:0|>{S}<|mask:1|><|mask:0|>", None),
+    "aixcoder": ("<s>▁<AIX-SPAN-PRE>▁<AIX-SPAN-POST>{S}▁<AIX-SPAN-MIDDLE>{P}", None),
+    "codeshell": (_STARCODER, None),
+    "falcon-h1-tiny-coder": ("<|prefix|>{P}<|suffix|>{S}<|middle|>", None),
 }
 """Alone, and with other files where the publisher documents that."""
 

@@ -23,6 +23,8 @@ def _suffix_first(prefix: str, suffix: str, middle: str) -> Layout:
 _LINE_END = Text("\n")
 _QWEN = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 _STARCODER = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+_AIXCODER = ("▁<AIX-SPAN-PRE>", "▁<AIX-SPAN-POST>", "▁<AIX-SPAN-MIDDLE>")
+_FALCON_H1 = ("<|prefix|>", "<|suffix|>", "<|middle|>")
 _SANTACODER = ("<fim-prefix>", "<fim-suffix>", "<fim-middle>")
 # The bars are U+FF5C, the underscores U+2581.
 _DEEPSEEK = ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>")  # noqa: RUF001
@@ -194,5 +196,67 @@ FAMILIES = (
         tell_tale=_STARCODER,
         repositories=("stabilityai/stable-code",),
         source="model card of stabilityai/stable-code-3b",
+    ),
+    FimFormat(
+        family="refact",
+        # Suffix first is what its makers' own server sends; the model card shows the other.
+        layouts={
+            FimOrder.SPM: (
+                *("<fim_suffix>", Hole.SUFFIX),
+                *("<fim_prefix>", Hole.PREFIX, "<fim_middle>"),
+            ),
+            FimOrder.PSM: _prefix_first(*_STARCODER),
+        },
+        end_tokens=("<|endoftext|>",),
+        model_types=("gpt_refact",),
+        tell_tale=_STARCODER,
+        repositories=("smallcloudai/refact",),
+        source="completion_single_file_fim of smallcloudai/refact-lsp; Refact-1_6B-fim's card",
+    ),
+    FimFormat(
+        family="incoder",
+        # The second mask stands for the end of the file; the first, said again, asks for its text.
+        layouts={
+            FimOrder.PSM: (
+                *(Hole.PREFIX, "<|mask:0|>", Hole.SUFFIX),
+                *("<|mask:1|>", "<|mask:0|>"),
+            )
+        },
+        begin_token="<|endoftext|>",
+        end_tokens=("<|endofmask|>",),
+        model_types=("xglm",),
+        tell_tale=("<|mask:0|>", "<|mask:1|>", "<|endofmask|>"),
+        repositories=("facebook/incoder",),
+        source="example_usage.py of dpfried/incoder; InCoder paper, section 2.2",
+    ),
+    FimFormat(
+        family="aixcoder",
+        # Its path comment is written in each language's own way, and is left out.
+        layouts={FimOrder.SPM: _suffix_first(*_AIXCODER), FimOrder.PSM: _prefix_first(*_AIXCODER)},
+        begin_token="<s>",
+        end_tokens=("</s>",),
+        model_types=("llama",),
+        tell_tale=_AIXCODER,
+        repositories=("aixcoder/aixcoder-7b",),
+        source="README of aixcoder-plugin/aiXcoder-7B, pre-training tasks; its hf_mini/utils.py",
+    ),
+    FimFormat(
+        family="codeshell",
+        layouts={FimOrder.PSM: _prefix_first(*_STARCODER)},
+        end_tokens=("<|endoftext|>",),
+        model_types=("codeshell",),
+        tell_tale=_STARCODER,
+        repositories=("wisdomshell/codeshell",),
+        source="README of WisdomShell/codeshell, fill in the middle",
+    ),
+    FimFormat(
+        family="falcon-h1-tiny-coder",
+        layouts={FimOrder.PSM: _prefix_first(*_FALCON_H1)},
+        # Which token ends a middle is not documented; as everywhere, any control token does.
+        end_tokens=(),
+        model_types=("falcon_h1",),
+        tell_tale=_FALCON_H1,
+        repositories=("tiiuae/falcon-h1-tiny-coder",),
+        source="Falcon-H1-Tiny's report, FIM format, as ggml-org/llama.cpp#19249 names it",
     ),
 )

@@ -83,6 +83,8 @@ def test_starcoders_tokens_say_nothing_of_the_order() -> None:
     [
         ("JetBrains/Mellum-4b-base", "mellum", FimOrder.SPM),
         ("ibm-granite/granite-3b-code-base", "granite-code", FimOrder.PSM),
+        ("smallcloudai/Refact-1_6B-fim", "refact", FimOrder.SPM),
+        ("WisdomShell/CodeShell-7B", "codeshell", FimOrder.PSM),
     ],
 )
 def test_a_repositorys_name_speaks_for_its_family(
@@ -111,6 +113,13 @@ def test_a_familys_own_vocabulary_speaks_for_it_alone(fim_format: FimFormat) -> 
             control_strings={*fim_format.control_strings(), *fim_format.tell_tale},
         )
         assert found.family == fim_format.family
+
+
+def test_an_xglm_or_falcon_that_was_not_trained_to_fill_is_refused() -> None:
+    """The type is every model's of that kind; only the coder's vocabulary has the tokens."""
+    for model_type in ("xglm", "falcon_h1"):
+        with pytest.raises(CheckpointError, match=r"State it in the setting model\.fim_family"):
+            find_fim_format(model_type=model_type, control_strings=("<s>", "</s>"))
 
 
 def test_an_unknown_order_is_refused() -> None:
