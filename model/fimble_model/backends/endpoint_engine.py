@@ -123,14 +123,13 @@ class EndpointEngine:
     def add(self, request: Request) -> None:
         """Queue a request."""
         request_id = request.request_id
-        assert request_id not in self._waiting, "a request id is in use"
-        assert request_id not in self._running, "a request id is in use"
+        assert not self._holds(request_id), "a request id is in use"
         self._waiting[request_id] = EndpointRow(request, self._clock.now_ms())
         self._scheduler.add(request_id, client=request.client, owner=request.owner)
 
     def cancel(self, request_id: RequestId) -> None:
         """End a row: the next step reports it CANCELLED. Unknown ids are ignored."""
-        if request_id in self._waiting or request_id in self._running:
+        if self._holds(request_id):
             self._cancelled.add(request_id)
 
     def step(self) -> list[Delta]:
@@ -143,7 +142,7 @@ class EndpointEngine:
         ended += [
             (request_id, FinishReason.DEADLINE)
             for request_id, row in rows.items()
-            if request_id not in self._cancelled and _is_late(row, now_ms)
+            if request_id not in self._cancelled and row.request.is_late(now_ms)
         ]
         self._cancelled.clear()
         deltas = [self._end(rows[request_id], reason) for request_id, reason in ended]
@@ -162,6 +161,9 @@ class EndpointEngine:
 
     def forget(self, scope: str, key: str | None = None) -> None:
         """Nothing."""
+
+    def _holds(self, request_id: RequestId) -> bool:
+        return request_id in self._waiting or request_id in self._running
 
     def _start_waiting(self) -> None:
         for candidate in self._scheduler.candidates():
@@ -249,8 +251,3 @@ class EndpointEngine:
         self._scheduler.remove(request_id)
         self._wire.drop(request_id)
         return row.finish(reason, self._clock.now_ms())
-
-
-def _is_late(row: EndpointRow, now_ms: float) -> bool:
-    deadline_ms = row.request.deadline_ms
-    return deadline_ms is not None and now_ms >= deadline_ms

@@ -135,8 +135,7 @@ class NativeEngine:
     def add(self, request: Request) -> None:
         """Queue a request. Raises `RequestError` where it could never be served."""
         request_id = request.request_id
-        assert request_id not in self._waiting, "a request id is in use"
-        assert request_id not in self._running, "a request id is in use"
+        assert not self._holds(request_id), "a request id is in use"
         refuse_unknown_ids(request.prompt.token_ids, self._model.vocabulary_size)
         now_ms = self._clock.now_ms()
         row = new_row(request, self._codec, now_ms, can_draft=self._drafting.is_on)
@@ -155,7 +154,7 @@ class NativeEngine:
 
     def cancel(self, request_id: RequestId) -> None:
         """End a row: the next step reports it CANCELLED and frees it. Unknown ids are ignored."""
-        if request_id in self._waiting or request_id in self._running:
+        if self._holds(request_id):
             self._cancelled.add(request_id)
 
     def remember(self, scope: str, key: str, text: str) -> None:
@@ -205,6 +204,9 @@ class NativeEngine:
             self._passes.runner.rest()
         return deltas
 
+    def _holds(self, request_id: RequestId) -> bool:
+        return request_id in self._waiting or request_id in self._running
+
     def _pop_cancelled(self) -> list[Row]:
         rows = [
             row
@@ -216,7 +218,7 @@ class NativeEngine:
 
     def _find_late(self) -> list[Row]:
         now_ms, rows = self._clock.now_ms(), (*self._waiting.values(), *self._running.values())
-        return [row for row in rows if row.is_late(now_ms)]
+        return [row for row in rows if row.request.is_late(now_ms)]
 
     def _admit_waiting(self) -> None:
         """Start waiting rows in the schedule's order, while there are places and slots."""

@@ -169,6 +169,10 @@ class Request:
                 to_do="Begin the prompt with the format's first control token.",
             )
 
+    def is_late(self, now_ms: float) -> bool:
+        """Whether the deadline has come, by the engine's clock."""
+        return self.deadline_ms is not None and now_ms >= self.deadline_ms
+
 
 class FinishReason(enum.Enum):
     """Why a row ended."""

@@ -157,11 +157,6 @@ class Row:
             self.n_prefill_passes += 1
             self.n_prefilled_tokens += min(n_tokens, n_prompt_left)
 
-    def is_late(self, now_ms: float) -> bool:
-        """Whether the row's deadline has come."""
-        deadline_ms = self.request.deadline_ms
-        return deadline_ms is not None and now_ms >= deadline_ms
-
     def text_before(self, n_tokens_after_prompt: int) -> list[TokenId]:
         """The last tokens of the user's text and those known after it, up to some token."""
         n_prompt = len(self.request.prompt.token_ids)

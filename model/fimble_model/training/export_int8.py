@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from fimble_model.errors import CheckpointError
-from fimble_model.network.checkpoint import Checkpoint, open_checkpoint
+from fimble_model.network.checkpoint import Checkpoint, load_config, open_checkpoint
+from fimble_model.network.families import find_family
 from fimble_model.network.levels import round_to_levels
 from fimble_model.network.stored_levels import INT8_STATEMENT, scale_key_of
-from fimble_model.network.tensor_names import build_parts
+from fimble_model.network.tensor_files import load_json
+from fimble_model.network.tensor_names import LLAMA_NAMES, build_parts
 from fimble_model.training.export import PART_BYTES, save_tensors
 from fimble_model.training.storage import write_text_whole
 
@@ -35,7 +37,8 @@ def export_int8(
     `with_embedding` rounds that too: what a tied head multiplies with is the same then, for
     serving rounds it anyway, but tokens are looked up rounded.
 
-    Raises `CheckpointError` for a folder that holds no float model, or for one written onto itself.
+    Raises `CheckpointError` for a folder that holds no float model, for a family whose tensors are
+    not written here, or for a folder written onto itself; nothing is written then.
     """
     if folder.resolve() == out.resolve():
         raise CheckpointError(
@@ -43,6 +46,7 @@ def export_int8(
             found=f"{out}, which holds the float one",
             to_do="Name a folder of its own.",
         )
+    _require_writable(folder)
     with open_checkpoint(folder) as checkpoint:
         out.mkdir(parents=True, exist_ok=True)
         save_tensors(_round_tensors(checkpoint, with_embedding), out, part_bytes)
@@ -52,6 +56,20 @@ def export_int8(
     values = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     stated = values | {"quantization_config": INT8_STATEMENT}
     write_text_whole(out / _CONFIG, json.dumps(stated, indent=2) + "\n")
+
+
+def _require_writable(folder: Path) -> None:
+    """A router serves in floats always, and only llama's tensors hold their rows as we do."""
+    config = load_config(folder)
+    family = find_family(load_json(folder / _CONFIG))
+    if family.names is LLAMA_NAMES and config.experts is None:
+        return
+    reason = "tensors of other names" if config.experts is None else "experts and a router"
+    raise CheckpointError(
+        expected="a model whose tensors are named as llama's, and that has no experts",
+        found=f"a model of the family {family.model_type}, which has {reason}",
+        to_do="Serve it from its floats: with model.dtype int8 it is rounded as it is loaded.",
+    )
 
 
 def _round_tensors(checkpoint: Checkpoint, with_embedding: bool) -> dict[str, Tensor]:

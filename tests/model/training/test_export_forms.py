@@ -30,6 +30,7 @@ from fimble_model.training.export_int8 import export_int8
 from fimble_model.training.faults import TrainingError
 from fimble_model.training.forms import FORMS, path_beside, write_form
 from fimble_model.training.warm_start import load_float_network
+from fimble_testing.checkpoints import make_tiny_checkpoint
 
 PREFIX = "def count_total(total, path=3):\n    if total > "
 
@@ -177,6 +178,32 @@ def test_int8_weights_of_another_making_are_not_taken_for_ours(
 def test_a_model_is_not_written_onto_itself(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="another folder"):
         export_int8(folder, folder)
+
+
+@pytest.mark.parametrize("family", ["stablelm", "starcoder2", "gpt_bigcode", "falcon", "qwen3_moe"])
+def test_a_family_whose_tensors_are_not_written_is_refused_by_its_name(
+    family: str, tmp_path: Path
+) -> None:
+    make_tiny_checkpoint(tmp_path / "float", family=family)
+    with pytest.raises(CheckpointError, match=f"the family {family}, which has"):
+        export_int8(tmp_path / "float", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "granite", "gemma"])
+def test_a_family_with_llamas_tensors_is_stored_as_it_is_rounded_at_load(
+    family: str, tmp_path: Path
+) -> None:
+    make_tiny_checkpoint(tmp_path / "float", family=family)
+    export_int8(tmp_path / "float", tmp_path / "out")
+    with open_checkpoint(tmp_path / "float") as floats, open_checkpoint(tmp_path / "out") as stored:
+        names = [name for name in stored.parameter_names if stored.has_levels(name)]
+        assert len(names) == 4 * floats.config.n_layers
+        for name in names:
+            for ours, theirs in zip(
+                stored.read_levels(name), floats.read_levels(name), strict=True
+            ):
+                assert torch.equal(ours, theirs), name
 
 
 def test_the_command_writes_each_form_and_names_the_forms_there_are(
