@@ -15,6 +15,7 @@ import fimble_model
 from fimble_model import LoadProgress, Stated
 from fimble_model.backends.endpoint import OUR_PARAMETERS, Endpoint
 from fimble_model.engine.protocol import Engine
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.self_test import TestedItem
 from fimble_server.errors import SettingsError
 from fimble_server.settings import ModelSettings
@@ -126,6 +127,7 @@ def build_engine(
         n_threads=settings.n_threads,
         cache_bytes=_to_bytes(settings.cache_mib),
         cap_bytes=_to_bytes(settings.memory_mib),
+        gpu_wishes=GpuWishes(cache_share=settings.gpu_cache_share, has_graphs=settings.gpu_graphs),
         stated=stated_in(settings),
         on_progress=on_progress,
         on_tested=on_tested,

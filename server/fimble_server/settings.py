@@ -158,8 +158,8 @@ class ModelSettings:
         "auto",
         Dial(
             doc="The numbers the model computes in; `auto` is the fastest the device does well.",
-            pattern="auto|int8|float32|bfloat16",
-            form="`auto`, `int8`, `float32` or `bfloat16`",
+            pattern="auto|int8|fp8|float32|bfloat16",
+            form="`auto`, `int8`, `fp8`, `float32` or `bfloat16`",
         ),
     )
     n_threads: int | None = _dial(
@@ -182,6 +182,22 @@ class ModelSettings:
             "out, no cap. Python and torch take some 300 MiB besides.",
             least=16,
             most=1_048_576,
+        ),
+    )
+    gpu_cache_share: float = _dial(
+        0.4,
+        Dial(
+            doc="The share of a GPU's memory left free by the weights that texts that were read "
+            "may take.",
+            least=0.01,
+            most=1,
+        ),
+    )
+    gpu_graphs: bool = _dial(
+        True,
+        Dial(
+            doc="Decode in CUDA graphs on a GPU; without them it starts sooner and writes more "
+            "slowly."
         ),
     )
     unload_after_idle_s: float = _dial(

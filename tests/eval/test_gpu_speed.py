@@ -77,6 +77,19 @@ def test_a_part_that_fails_is_told_and_stops_no_other(monkeypatch: pytest.Monkey
     assert [outcome.name for outcome in outcomes if outcome.failed] == ["ceilings", "batch"]
 
 
+def test_what_is_measured_is_handed_on_after_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed keeps what it has; here no part is waited for."""
+    monkeypatch.setattr(run, "LIMITS_S", dict.fromkeys(LIMITS_S, 0.01))
+    seen: list[int] = []
+    run.run_gpu_parts(
+        ["ceilings", "batch"],
+        REHEARSAL,
+        on_part=lambda name: None,
+        on_outcomes=lambda outcomes: seen.append(len(outcomes)),
+    )
+    assert seen == [1, 2]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_without_a_gpu_the_command_says_so() -> None:
     """In plain words, and no figure is written."""

@@ -61,14 +61,22 @@ def describe_gpu(options: GpuOptions) -> dict[str, object]:
 
 
 def run_gpu_parts(
-    names: Sequence[str], options: GpuOptions, *, on_part: Callable[[str], None]
+    names: Sequence[str],
+    options: GpuOptions,
+    *,
+    on_part: Callable[[str], None],
+    on_outcomes: Callable[[Sequence[PartOutcome]], None] = lambda outcomes: None,
 ) -> list[PartOutcome]:
-    """Run the parts in order. What one of them lacks or breaks stops no other."""
-    outcomes = []
+    """Run the parts in order. What one of them lacks or breaks stops no other.
+
+    `on_outcomes` is handed all there are after each, so that a run that is killed keeps them.
+    """
+    outcomes: list[PartOutcome] = []
     for name in names:
         on_part(name)
         outcome = _run(name, options)
         outcomes.append(outcome)
+        on_outcomes(outcomes)
         rate = outcome.details.get("copy_bytes_per_s")
         if isinstance(rate, float):
             options = dataclasses.replace(options, copy_bytes_per_s=rate)

@@ -24,8 +24,16 @@ def measure_gpu(names: Sequence[str], *, out: Path | None, is_rehearsal: bool) -
     options = choose_options(is_rehearsal=is_rehearsal)
     notes, machine, started_s = Console(stderr=True), describe_machine(), time.monotonic()
     card = describe_gpu(options)
+
+    def keep(outcomes: Sequence[PartOutcome]) -> None:
+        if out is not None:
+            write_gpu_report(out, outcomes, machine, card)
+
     outcomes = run_gpu_parts(
-        names, options, on_part=lambda name: notes.print(f"measuring: {name}", style="dim")
+        names,
+        options,
+        on_part=lambda name: notes.print(f"measuring: {name}", style="dim"),
+        on_outcomes=keep,
     )
     card["spent_s"] = round(time.monotonic() - started_s, 1)
     console = Console(soft_wrap=True, highlight=False)
