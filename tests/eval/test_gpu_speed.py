@@ -10,11 +10,12 @@ import torch
 from typer.testing import CliRunner
 
 from fimble_eval.cli import app
-from fimble_eval.gpu_speed import run
+from fimble_eval.gpu_speed import run, shapes
 from fimble_eval.gpu_speed.options import LIMITS_S, GpuOptions
 from fimble_eval.gpu_speed.part import PARTS
 from fimble_eval.gpu_speed.shapes import SHAPES
 from fimble_eval.rounding_cost import measure_rounding
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_server.errors import FimbleError
 from fimble_testing.tiny_checkpoint import write_tiny_checkpoint
 
@@ -88,6 +89,24 @@ def test_what_is_measured_is_handed_on_after_each_part(monkeypatch: pytest.Monke
         on_outcomes=lambda outcomes: seen.append(len(outcomes)),
     )
     assert seen == [1, 2]
+
+
+def test_graphs_are_left_out_where_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the command line to the engine that is measured, and said in the result."""
+    wanted = ["engine", "--rehearse", "--no-graphs", "--only", "ceilings"]
+    finished = CliRunner().invoke(app, wanted)
+    assert finished.exit_code == 0, finished.output
+    assert json.loads(finished.stdout.strip().splitlines()[-1])["has_graphs"] is False
+    wishes: list[GpuWishes | None] = []
+
+    def assemble(*_: object, gpu_wishes: GpuWishes | None, **__: object) -> None:
+        wishes.append(gpu_wishes)
+
+    monkeypatch.setattr(shapes, "assemble_engine", assemble)
+    for has_graphs in (True, False):
+        options = run.choose_options(is_rehearsal=True, has_graphs=has_graphs)
+        shapes.build_engine("1.5b", options, n_most_rows=1)
+    assert [each and each.has_graphs for each in wishes] == [True, False]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

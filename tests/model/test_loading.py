@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import save_file
 
 import fimble_model
+from fimble_model import assembly
 from fimble_model.engine.protocol import Engine
 from fimble_model.errors import CheckpointError, DeviceError
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network.device import Dtype, Placement
 from fimble_model.network.families import build_config_values
 from fimble_model.network.weights import random_network, to_checkpoint_tensors
@@ -114,6 +117,23 @@ def test_the_cache_keeps_within_the_bytes_it_was_given(folder: Path) -> None:
     engine = fimble_model.load(folder, device="cpu", n_threads=1, cache_bytes=budget_bytes)
     assert engine.holdings.cache_limit_bytes <= budget_bytes
     assert engine.holdings.cache_bytes <= engine.holdings.cache_limit_bytes
+
+
+def test_the_wishes_for_a_gpu_reach_the_engines_assembly(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as a card: a CPU's engine has no use for them."""
+    reached: list[GpuWishes] = []
+    assemble = assembly.assemble_engine
+
+    def spy(*, gpu_wishes: GpuWishes, **parts: Any) -> Engine:
+        reached.append(gpu_wishes)
+        return assemble(gpu_wishes=gpu_wishes, **parts)
+
+    monkeypatch.setattr(assembly, "assemble_engine", spy)
+    wishes = GpuWishes(cache_share=0.3, has_graphs=False)
+    fimble_model.load(folder, device="cpu", n_threads=1, gpu_wishes=wishes)
+    assert [each[:2] for each in reached] == [wishes[:2]]
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.self_test import KNOWN_HOLES
 from fimble_server.commandline.doctor import examine
 from fimble_server.errors import SettingsError
@@ -54,6 +55,18 @@ def test_no_text_leaves_unless_an_endpoint_is_set() -> None:
     assert ModelSettings().endpoint is None
     engine = build_engine(ModelSettings(n_threads=1))
     assert engine.model.sends_text_to is None
+
+
+def test_the_settings_of_a_gpu_reach_the_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes: list[GpuWishes] = []
+
+    def load(name: str, *, gpu_wishes: GpuWishes, **_: object) -> None:
+        wishes.append(gpu_wishes)
+
+    monkeypatch.setattr("fimble_model.load", load)
+    build_engine(ModelSettings())
+    build_engine(ModelSettings(gpu_cache_share=0.25, gpu_graphs=False))
+    assert [each[:2] for each in wishes] == [(0.4, True), (0.25, False)]
 
 
 def test_status_and_doctor_say_where_text_goes(fake: FakeCompletions) -> None:

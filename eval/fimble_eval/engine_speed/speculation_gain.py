@@ -12,6 +12,7 @@ from fimble_eval.engine_speed.options import EngineOptions
 from fimble_eval.engine_speed.recorded_prompts import RecordedKey, own_sources, record_keys
 from fimble_eval.engine_speed.rows import PartResult, Row
 from fimble_model.engine.protocol import Engine, Finish, RequestId
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.loading import load
 from fimble_server.completion.project_texts import feed
 
@@ -20,13 +21,17 @@ __all__ = ["measure_speculation"]
 _EVERY = 4
 
 
-def measure_speculation(options: EngineOptions, *, n_files: int = 6) -> PartResult:
+def measure_speculation(
+    options: EngineOptions, *, n_files: int = 6, gpu_wishes: GpuWishes | None = None
+) -> PartResult:
     """Passes after the first token, of the shipped model with the project memory.
 
     Once with every row drafting, which is what speculation saves, and once as the engine adapts:
     where a pass costs less than a guess, as of a very small model, rows mostly do not draft.
     """
-    plain = load(options.model, n_threads=options.n_threads, speculates=False)
+    plain = load(
+        options.model, n_threads=options.n_threads, speculates=False, gpu_wishes=gpu_wishes
+    )
     spots = record_keys(plain, own_sources(n_files), n_spots=3, n_chars=100)
     keys = [key for spot in spots for key in spot[::_EVERY]]
     without = _run_all(plain, keys)

@@ -50,6 +50,9 @@ _Gpu = Annotated[
 _Rehearse = Annotated[
     bool, typer.Option("--rehearse", help="Try --gpu on the CPU with tiny networks.")
 ]
+_NoGraphs = Annotated[
+    bool, typer.Option("--no-graphs", help="With --gpu: decode without CUDA graphs.")
+]
 
 
 def measure_engine(
@@ -62,10 +65,11 @@ def measure_engine(
     out: _Out = None,
     gpu: _Gpu = False,
     rehearse: _Rehearse = False,
+    no_graphs: _NoGraphs = False,
 ) -> None:
     """Measure the engine beside llama.cpp and transformers, and with many typists at once."""
     if gpu or rehearse:
-        _measure_gpu(only, out, is_rehearsal=rehearse)
+        _measure_gpu(only, out, is_rehearsal=rehearse, has_graphs=not no_graphs)
         return
     import fimble_model
     from fimble_eval.engine_speed.options import EngineOptions
@@ -101,11 +105,14 @@ def measure_engine(
         raise typer.Exit(1)
 
 
-def _measure_gpu(only: str | None, out: Path | None, *, is_rehearsal: bool) -> None:
+def _measure_gpu(
+    only: str | None, out: Path | None, *, is_rehearsal: bool, has_graphs: bool
+) -> None:
     from fimble_eval.gpu_speed.options import LIMITS_S
     from fimble_eval.gpu_speed.verb import measure_gpu
 
-    if not measure_gpu(_choose(only, tuple(LIMITS_S)), out=out, is_rehearsal=is_rehearsal):
+    names = _choose(only, tuple(LIMITS_S))
+    if not measure_gpu(names, out=out, is_rehearsal=is_rehearsal, has_graphs=has_graphs):
         raise typer.Exit(1)
 
 

@@ -11,6 +11,7 @@ from fimble_eval.engine_speed.options import EngineOptions
 from fimble_eval.engine_speed.rows import PartResult, Row
 from fimble_eval.engine_speed.speculation_gain import measure_speculation
 from fimble_eval.gpu_speed.options import GpuOptions
+from fimble_model.gpu_wishes import GpuWishes
 
 __all__ = ["measure_drafts"]
 
@@ -27,6 +28,7 @@ def measure_drafts(options: GpuOptions) -> PartResult:
                 llama_python=None,
             ),
             n_files=1 if options.is_rehearsal else 6,
+            gpu_wishes=GpuWishes(has_graphs=options.has_graphs),
         )
     with_ms = cast("float", result.details["decode_ms"])
     without_ms = cast("float", result.details["decode_ms_without"])

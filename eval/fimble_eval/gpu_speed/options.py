@@ -33,9 +33,11 @@ LIMITS_S: Mapping[str, int] = {
 class GpuOptions:
     """`device` is cuda, or cpu where the run is a rehearsal: tiny networks, figures of no worth.
 
-    `copy_bytes_per_s` is the ceiling measured first; None where that failed.
+    `copy_bytes_per_s` is the ceiling measured first; None where that failed. Without `has_graphs`
+    every decoding step runs eagerly.
     """
 
     device: str
     is_rehearsal: bool
     copy_bytes_per_s: float | None = None
+    has_graphs: bool = True

@@ -20,19 +20,19 @@ from fimble_server.errors import FimbleError
 __all__ = ["choose_options", "describe_gpu", "run_gpu_parts"]
 
 
-def choose_options(*, is_rehearsal: bool) -> GpuOptions:
+def choose_options(*, is_rehearsal: bool, has_graphs: bool = True) -> GpuOptions:
     """Where the run takes place. Raises `FimbleError` without a GPU, unless it is a rehearsal."""
     import torch
 
     if is_rehearsal:
-        return GpuOptions(device="cpu", is_rehearsal=True)
+        return GpuOptions(device="cpu", is_rehearsal=True, has_graphs=has_graphs)
     if not torch.cuda.is_available():
         raise FimbleError(
             expected="a CUDA GPU for --gpu",
             found=f"none that torch {torch.__version__} sees",
             to_do="Run it on a machine with one, or add --rehearse to try the command here.",
         )
-    return GpuOptions(device="cuda", is_rehearsal=False)
+    return GpuOptions(device="cuda", is_rehearsal=False, has_graphs=has_graphs)
 
 
 def describe_gpu(options: GpuOptions) -> dict[str, object]:
@@ -47,6 +47,7 @@ def describe_gpu(options: GpuOptions) -> dict[str, object]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
+    versions["has_graphs"] = options.has_graphs
     if options.device == "cpu":
         return {"gpu": "none: a rehearsal on the CPU, figures of no worth", **versions}
     card = torch.cuda.get_device_properties(0)

@@ -16,6 +16,7 @@ from fimble_model.assembly import assemble_engine
 from fimble_model.engine.protocol import Engine
 from fimble_model.engine.scheduler import PassLimits
 from fimble_model.gpu.parts import GpuParts
+from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.network import shapes
 from fimble_model.network.config import NetworkConfig
 from fimble_model.network.device import Dtype, Placement
@@ -78,7 +79,12 @@ def build_engine(
     placement = Placement(device=options.device, dtype=dtype)
     network = random_network(config, placement)
     return assemble(
-        f"random-{shape}", network, placement, n_most_rows=n_most_rows, cache_bytes=cache_bytes
+        f"random-{shape}",
+        network,
+        placement,
+        n_most_rows=n_most_rows,
+        cache_bytes=cache_bytes,
+        gpu_wishes=GpuWishes(has_graphs=options.has_graphs),
     )
 
 
@@ -89,6 +95,7 @@ def assemble(
     *,
     n_most_rows: int,
     cache_bytes: int = 256 * 2**20,
+    gpu_wishes: GpuWishes | None = None,
     gpu_parts: GpuParts | None = None,
 ) -> Engine:
     """An engine without memory or speculation over a network, its tokenizer filled up."""
@@ -108,6 +115,7 @@ def assemble(
         limits=PassLimits(max_rows=n_most_rows, max_tokens=2048),
         has_memory=False,
         speculates=False,
+        gpu_wishes=gpu_wishes,
         gpu_parts=gpu_parts,
     )
 

@@ -19,9 +19,11 @@ from fimble_eval.machine import Machine, describe_machine
 __all__ = ["measure_gpu", "summarise_gpu", "write_gpu_report"]
 
 
-def measure_gpu(names: Sequence[str], *, out: Path | None, is_rehearsal: bool) -> bool:
+def measure_gpu(
+    names: Sequence[str], *, out: Path | None, is_rehearsal: bool, has_graphs: bool = True
+) -> bool:
     """Whether every part ran. One JSON line comes last. Raises `FimbleError` without a GPU."""
-    options = choose_options(is_rehearsal=is_rehearsal)
+    options = choose_options(is_rehearsal=is_rehearsal, has_graphs=has_graphs)
     notes, machine, started_s = Console(stderr=True), describe_machine(), time.monotonic()
     card = describe_gpu(options)
 
