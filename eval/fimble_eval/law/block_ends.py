@@ -24,6 +24,7 @@ _CLAUSES = frozenset(
     | {"except_clause", "elseif_statement", "else_statement", "elsif", "rescue", "ensure"}
     | {"catch", "finally"}
 )
+_HAVE_OWN_ELSE = ("let_declaration", "conditional_expression")  # No block of theirs ends there.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def _ends(node: Node, cursor: int) -> Iterator[int]:
         yield node.children[-1].start_byte
     for child in node.children if node.start_byte < cursor else []:
         is_closer = not child.is_named and child.type in _CLOSING_WORDS
-        is_clause = child.type in _CLAUSES and node.type != "let_declaration"
+        is_clause = child.type in _CLAUSES and node.type not in _HAVE_OWN_ELSE
         before = child.prev_named_sibling  # The body; left of it the cursor is in the header.
         is_clause = is_clause and before is not None and before.start_byte < cursor
         if (is_closer or is_clause) and cursor <= child.start_byte:

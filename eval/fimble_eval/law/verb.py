@@ -37,6 +37,11 @@ class LanguageTally:
     n_violations: int = 0
     kinds: Counter[str] = dataclasses.field(default_factory=Counter)
 
+    def to_json(self) -> dict[str, object]:
+        """The counts under their names; `asdict` makes no dictionary of a `Counter`."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names} | {"kinds": dict(self.kinds)}
+
 
 def judge_file(
     language: Language, text: str, tally: LanguageTally, *, n_cursors: int, without: frozenset[str]
@@ -111,7 +116,7 @@ def _report(
     console.print(table)
     for fault in faults[:_N_SHOWN_FAULTS]:
         console.print(fault + "\n", markup=False)
-    languages = {name: dataclasses.asdict(tally) for name, tally in sorted(tallies.items())}
+    languages = {name: tally.to_json() for name, tally in sorted(tallies.items())}
     result = {
         "n_cursors": sum(tally.n_cursors for tally in tallies.values()),
         "n_asked": sum(tally.n_asked for tally in tallies.values()),

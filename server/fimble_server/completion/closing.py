@@ -114,6 +114,8 @@ def _from_innermost(opened: Sequence[OpenPart]) -> Iterator[tuple[OpenPart, Open
 def _is_statement_over(cut: _Cut) -> bool:
     """True where the last line has a statement's end and is not what opens the block."""
     innermost, language = cut.opened[-1], cut.boundary.language
+    if cut.text.endswith("\\"):
+        return False
     last_line = cut.text.rfind("\n") + 1
     if innermost.offset >= last_line:
         return False

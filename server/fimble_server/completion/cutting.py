@@ -209,6 +209,17 @@ def _cut_lines(middle: str, material: Material) -> int:
     return len(middle)
 
 
+def _cut_continued_line(middle: str, material: Material) -> int:
+    """Before the backslash of a last line that would join it to what stands below.
+
+    On the cursor's own line it may be wanted: what it goes on with may be there already.
+    """
+    del material
+    kept = middle.rstrip()
+    n_backslashes = len(kept) - len(kept.rstrip("\\"))
+    return len(kept) - 1 if "\n" in kept and n_backslashes % 2 else len(middle)
+
+
 def _cut_blank_end(middle: str, material: Material) -> int:
     """Without blanks at the end, unless they part a single line from what stands right of it."""
     kept = middle.rstrip()
@@ -228,6 +239,7 @@ CUTS: dict[str, Cut] = {
     "copied": _cut_copied,
     "repeated-below": _cut_repeated_below,
     "most-lines": _cut_lines,
+    "continued-line": _cut_continued_line,
     "tool-note": n_chars_before_tool_note,
     "blank-end": _cut_blank_end,
 }

@@ -75,6 +75,7 @@ def _without_overlap(text: str, right: str) -> str:
     ahead = right.strip()
     while ahead and (n_chars := _n_overlap(text.rstrip(), ahead)):
         text = text.rstrip()[:-n_chars]
+        text = text.rstrip(" ") if right.startswith(" ") else text
     is_before_closer = ahead[:1] in _PAIRS and is_only_closers(ahead)
     is_in_round = ahead[:1] == ")" and text.count(")") <= text.count("(")
     if is_before_closer and text.rstrip().endswith((";", ":") if is_in_round else ";"):
@@ -83,12 +84,12 @@ def _without_overlap(text: str, right: str) -> str:
 
 
 def _n_overlap(text: str, ahead: str) -> int:
-    """The longest common stretch that holds none of the closers which the text needs itself."""
-    own = _own_signs(text)
+    """The longest common stretch that holds no closer of what the text opened left of it."""
+    partners = _partners(text)
     for n_chars in range(min(len(text), len(ahead), _MAX_OVERLAP_CHARS), 0, -1):
         start = len(text) - n_chars
         is_same = text.endswith(ahead[:n_chars]) and not _cuts_word(text, start)
-        if is_same and not any(index >= start for index in own):
+        if is_same and not any(opener < start <= end for opener, end in partners):
             return n_chars
     return 0
 
@@ -104,17 +105,22 @@ def _cuts_word(text: str, start: int) -> bool:
 
 def _own_signs(text: str) -> set[int]:
     """Where brackets and quotes stand that the text both opens and closes."""
-    own: set[int] = set()
+    return {index for pair in _partners(text) for index in pair}
+
+
+def _partners(text: str) -> list[tuple[int, int]]:
+    """Where brackets and quotes open, each with where the same text closes it."""
+    partners: list[tuple[int, int]] = []
     opened: list[int] = []
     for index, sign in enumerate(text):
         if sign in _PAIRS.values():
             opened.append(index)
         elif sign in _PAIRS and opened and text[opened[-1]] == _PAIRS[sign]:
-            own |= {opened.pop(), index}
+            partners.append((opened.pop(), index))
     for quote in _QUOTES:
         places = [index for index, sign in enumerate(text) if sign == quote]
-        own.update(places[: len(places) // 2 * 2])
-    return own
+        partners += zip(places[::2], places[1::2], strict=False)
+    return partners
 
 
 def _n_covered(text: str, right: str) -> int:

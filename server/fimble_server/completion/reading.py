@@ -232,8 +232,8 @@ class Reader:
         end = len(self.text[:offset].rstrip())
         if (self._words is not None and self._words.own) or self._is_prelude_line:
             return
-        is_header = not self._is_braces and self.text[:end].endswith(":")
-        if end and not is_header and not self._opened and self._n_closable <= 0:
+        is_open = not self._is_braces and self.text[:end].endswith((":", "\\"))
+        if end and not is_open and not self._opened and self._n_closable <= 0:
             self._safe_before, self._safe_end = self._safe_end, end
 
     def _begin_line(self, kind: LexemeKind, lexeme: str, start: int) -> None:

@@ -31,6 +31,7 @@ def closed(language_id: str, marked: str, middle: str, max_lines: int = 9) -> st
         ("go", "if a {\n    b()\n    if c {", "if a {\n    b()\n  }"),
         ("lua", "if a then\n    b()", "if a then\n    b()\n  end"),
         ("shellscript", "for a in b; do\n    c", "for a in b; do\n    c\n  done"),
+        ("shellscript", "for a in b; do\n    c \\\n      --d \\", ""),
         ("python", "a = [\n    1,\n    2,", "a = [\n    1,\n    2,\n  ]"),
         ("java", "a();\n  b(c,", "a();"),
         ("javascript", "try {\n    a();", ""),
