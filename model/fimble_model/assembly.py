@@ -15,7 +15,7 @@ from fimble_model.engine.engine import NativeEngine
 from fimble_model.engine.kv_cache import KvCache, KvLayout, KvRows, choose_cache_bytes
 from fimble_model.engine.memories import Memories, pays_for
 from fimble_model.engine.memory import DEFAULT_MEMORY_BYTES
-from fimble_model.engine.memory_cap import MemoryShares, share_out_memory
+from fimble_model.engine.memory_cap import CardCap, MemoryShares, share_out_memory
 from fimble_model.engine.pieces import PassRunner
 from fimble_model.engine.protocol import Clock, ModelInfo
 from fimble_model.engine.ragged_pass import RaggedRunner
@@ -77,11 +77,11 @@ def assemble_engine(
     clock, is_on_cpu = clock or SystemClock(), placement.torch_device.type == "cpu"
     limits = limits or choose_limits(n_parameters=config.n_parameters, is_on_cpu=is_on_cpu)
     layout = layout_of(transformer, placement)
-    if gpu_parts is None and not is_on_cpu:
-        wishes = gpu_wishes or GpuWishes()
-        gpu_parts = _try_build_gpu_parts(transformer, layout, clock, limits.max_rows, wishes)
     held_bytes = held_weight_bytes(transformer)
     shares = _share_out(cap_bytes, cache_bytes, held_bytes, layout, has_memory=has_memory)
+    if gpu_parts is None and not is_on_cpu:
+        cap = _card_cap(cap_bytes, shares, held_bytes)
+        gpu_parts = _try_build_gpu_parts(transformer, layout, clock, limits, gpu_wishes, cap)
     cache, runner = gpu_parts or _build_parts(transformer, layout, shares.cache_bytes)
     kernels = "fused" if gpu_parts is not None else _kernels_name(transformer)
     model = _describe(name, transformer, placement, fim_format, cache.max_row_tokens, kernels)
@@ -109,23 +109,31 @@ def _try_build_gpu_parts(
     transformer: Transformer,
     layout: KvLayout,
     clock: Clock,
-    n_most_rows: int,
-    wishes: GpuWishes,
+    limits: PassLimits,
+    wishes: GpuWishes | None,
+    cap: CardCap,
 ) -> GpuParts | None:
     """What serves on a CUDA device, warm; None where the network must run on torch's kernels."""
     from fimble_model.gpu.parts import try_build_parts
 
+    wishes = wishes or GpuWishes()
     parts = try_build_parts(
         transformer,
         layout,
         clock=clock,
-        n_most_rows=n_most_rows,
+        n_most_rows=limits.max_rows,
         cache_share=wishes.cache_share,
         has_graphs=wishes.has_graphs,
+        cap=cap,
     )
     if parts is not None:
         parts.runner.warm_up(wishes.on_progress)
     return parts
+
+
+def _card_cap(cap_bytes: int | None, shares: MemoryShares, weight_bytes: int) -> CardCap:
+    left_bytes = None if cap_bytes is None else cap_bytes - shares.index_bytes
+    return CardCap(left_bytes, weight_bytes)
 
 
 def _kernels_name(transformer: Transformer) -> str:

@@ -35,8 +35,11 @@ def measure_speculation(
     spots = record_keys(plain, own_sources(n_files), n_spots=3, n_chars=100)
     keys = [key for spot in spots for key in spot[::_EVERY]]
     without = _run_all(plain, keys)
-    always = _run_all(load(options.model, n_threads=options.n_threads), keys, speculates=True)
-    adapting = _run_all(load(options.model, n_threads=options.n_threads), keys)
+    drafting, free = (
+        load(options.model, n_threads=options.n_threads, gpu_wishes=gpu_wishes) for _ in range(2)
+    )
+    always = _run_all(drafting, keys, speculates=True)
+    adapting = _run_all(free, keys)
     n_same = sum(
         _ids(one) == _ids(other) == _ids(third)
         for one, other, third in zip(always, adapting, without, strict=True)

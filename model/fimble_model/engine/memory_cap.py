@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fimble_model.engine.paging import PAGE_SLOTS
 from fimble_model.errors import DeviceError
 
-__all__ = ["MemoryShares", "share_out_memory"]
+__all__ = ["CardCap", "MemoryShares", "share_out_memory"]
 
 # A prompt must have room to say something. Guessed.
 _LEAST_SLOTS = 256
@@ -24,6 +24,13 @@ class MemoryShares(NamedTuple):
 
     cache_bytes: int
     index_bytes: int
+
+
+class CardCap(NamedTuple):
+    """Most bytes that a card may hold for us, None for no cap; and what of it the weights take."""
+
+    cap_bytes: int | None
+    weight_bytes: int
 
 
 def share_out_memory(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from fimble_model.engine.kv_cache import KvLayout
+from fimble_model.engine.memory_cap import CardCap
 from fimble_model.engine.protocol import Clock
 from fimble_model.gpu import operations
 from fimble_model.gpu.card import Card, open_card
@@ -19,6 +20,8 @@ from fimble_model.gpu.decoder import FusedDecoder, why_not_fused
 from fimble_model.gpu.manners import DEFAULT_CACHE_SHARE, Manners, floor_bytes_of, plan_pool_bytes
 from fimble_model.gpu.pool import GpuCache
 from fimble_model.gpu.runner import GpuRunner
+from fimble_model.gpu.workspace import fit_under_cap, reckon_workspace_bytes
+from fimble_model.network.config import NetworkConfig
 from fimble_model.network.transformer import Transformer
 
 __all__ = ["GpuParts", "build_parts", "try_build_parts"]
@@ -41,10 +44,12 @@ def try_build_parts(
     n_most_rows: int,
     cache_share: float | None = None,
     has_graphs: bool = True,
+    cap: CardCap | None = None,
 ) -> GpuParts | None:
     """The parts for a network on a CUDA device; None, said once, where the fused path lacks some.
 
-    `cache_share` is the share of the card's free memory that keys and values may take.
+    `cache_share` is the share of the card's free memory that keys and values may take, within
+    what `cap` leaves of it beside the weights. Raises `DeviceError` where that is too little.
     """
     reason = why_not_fused(transformer.config)
     if reason is not None:
@@ -56,15 +61,9 @@ def try_build_parts(
         log.warning("decoding runs without CUDA graphs: triton is not installed")
         has_graphs = False
     card.give_back()
-    free_bytes = card.free_bytes()
-    assert free_bytes is not None, "a card knows what is free"
-    floor_bytes = floor_bytes_of(torch.cuda.get_device_properties(card.device).total_memory)
-    budget_bytes = plan_pool_bytes(
-        layout,
-        free_bytes=free_bytes,
-        share=DEFAULT_CACHE_SHARE if cache_share is None else cache_share,
-        floor_bytes=floor_bytes,
-        n_most_rows=n_most_rows,
+    share = DEFAULT_CACHE_SHARE if cache_share is None else cache_share
+    budget_bytes, floor_bytes = _plan_budget(
+        transformer.config, layout, card, share=share, n_most_rows=n_most_rows, cap=cap
     )
     return build_parts(
         transformer,
@@ -76,6 +75,39 @@ def try_build_parts(
         floor_bytes=floor_bytes,
         has_graphs=has_graphs,
     )
+
+
+def _plan_budget(
+    config: NetworkConfig,
+    layout: KvLayout,
+    card: Card,
+    *,
+    share: float,
+    n_most_rows: int,
+    cap: CardCap | None,
+) -> tuple[int, int]:
+    """Bytes for the pages, and those that are left to others at the least."""
+    free_bytes = card.free_bytes()
+    assert free_bytes is not None, "a card knows what is free"
+    properties = torch.cuda.get_device_properties(card.device)
+    floor_bytes = floor_bytes_of(properties.total_memory)
+    planned_bytes = plan_pool_bytes(
+        layout,
+        free_bytes=free_bytes,
+        share=share,
+        floor_bytes=floor_bytes,
+        n_most_rows=n_most_rows,
+    )
+    workspace_bytes = reckon_workspace_bytes(
+        config, layout, n_most_rows=n_most_rows, n_processors=properties.multi_processor_count
+    )
+    budget_bytes = fit_under_cap(
+        cap or CardCap(None, 0),
+        planned_bytes,
+        workspace_bytes=workspace_bytes,
+        page_bytes=layout.bytes_per_page,
+    )
+    return budget_bytes, floor_bytes
 
 
 def build_parts(
