@@ -25,6 +25,9 @@ __all__ = ["Passes"]
 
 log = logging.getLogger(__name__)
 
+# The CPU's allocator; the CUDA driver, by way of Triton too; cuBLAS.
+_LACKS = ("allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 class Passes:
     """Keeps the invariant that `work` counts every pass that came to its end."""
@@ -118,7 +121,7 @@ class Passes:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """CUDA and Python have types for it; the CPU's allocator only has its words."""
+    """CUDA and Python have types for it; the CPU's allocator and CUDA's libraries have words."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _LACKS)

@@ -7,13 +7,14 @@ everything has happened when a call returns; it lets all else be tested without 
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Card", "CudaCard", "HostCard", "Mark", "Replay", "open_card"]
+__all__ = ["Card", "CudaCard", "GraphMemory", "HostCard", "Mark", "Replay", "open_card"]
 
 # Runs before a capture: libraries make their workspaces and Triton its kernels in the first.
 _N_RUNS_BEFORE_CAPTURE = 2
@@ -128,6 +129,28 @@ def _capture_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # as above
 
 
+class GraphMemory:
+    """The name of the memory that graphs share; another one where none of them is left.
+
+    Torch refuses to capture into memory whose graphs have all gone before it was given back.
+    """
+
+    def __init__(self, new_name: Callable[[], Any]) -> None:
+        self._new_name = new_name
+        self._name: Any = None
+        self._graphs: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def name(self) -> Any:
+        """Where to capture the next graph."""
+        if not self._graphs:
+            self._name = self._new_name()
+        return self._name
+
+    def note(self, graph: object) -> None:
+        """A graph lies there now, for as long as anybody holds it."""
+        self._graphs.add(graph)
+
+
 class CudaCard:
     """A CUDA device. All work goes to its current stream, graphs too.
 
@@ -140,7 +163,7 @@ class CudaCard:
         index = torch.cuda.current_device() if device.index is None else device.index
         self.device = torch.device("cuda", index)
         torch.cuda.set_device(self.device)
-        self._graph_pool: Any = torch.cuda.graph_pool_handle()
+        self._graph_memory = GraphMemory(torch.cuda.graph_pool_handle)
 
     def new_host_bytes(self, n_bytes: int) -> Tensor:
         """Pinned memory: others would be copied to such memory first, and waited for."""
@@ -166,12 +189,16 @@ class CudaCard:
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(
-                graph, pool=self._graph_pool, stream=stream, capture_error_mode="thread_local"
+                graph,
+                pool=self._graph_memory.name(),
+                stream=stream,
+                capture_error_mode="thread_local",
             ):
                 compute()
         finally:
             # A capture that fails may leave its own stream behind as the current one.
             torch.cuda.set_stream(current)
+        self._graph_memory.note(graph)
         return graph
 
     def free_bytes(self) -> int | None:

@@ -7,6 +7,7 @@ true lengths are read from the device.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 from typing import Any
@@ -95,14 +96,19 @@ def attend_paged(
 
 
 def _cached_mask(tables_BP: Tensor, lengths_B: Tensor, n_tokens: int, page_slots: int) -> Any:
-    """A mask's fixed part, kept by shape: making it copies from the host, which a graph refuses.
+    """A mask over a fixed part kept by shape: making that copies from the host, which a graph
+    refuses.
 
-    Warm a shape up before it is captured. The lengths are taken anew each time.
+    Warm a shape up before it is captured. What is kept holds neither tables nor lengths: those of
+    a graph would keep its memory from being given back.
     """
-    key = (tables_BP.data_ptr(), *tables_BP.shape, n_tokens, page_slots, tables_BP.device)
+    key = (*tables_BP.shape, n_tokens, page_slots, tables_BP.device)
     if key not in _masks:
-        _masks[key] = build_mask(tables_BP, lengths_B, n_tokens, page_slots)
-    mask = _masks[key]
+        fixed = build_mask(tables_BP, lengths_B, n_tokens, page_slots)
+        fixed.block_tables = fixed.k_seqinfo.seqlen = None
+        _masks[key] = fixed
+    mask = copy.copy(_masks[key])
+    mask.k_seqinfo = copy.copy(mask.k_seqinfo)
     mask.block_tables = tables_BP
     mask.k_seqinfo.seqlen = lengths_B.clamp_min(n_tokens).to(torch.int32)
     return mask

@@ -212,13 +212,14 @@ class DecodeSteps:
     def _take_host(self, bucket: Bucket, n_pages: int) -> tuple[BatchShape, Columns]:
         """A step's layout, whose tables name so many pages at least, in free host memory.
 
-        Without a graph the tables are as wide as they must be, in powers of two: few layouts are
-        made. With one they are as wide as when it was captured.
+        For torch's attention, which reads all of them, tables are as wide as they must be, in
+        powers of two: few layouts are made. Graphs, and kernels compiled at warm-up, want the one
+        width that they were made for.
         """
         place = self._n_queued % _N_HOST_BUFFERS
         # A step that nobody waited for may still be reading.
         self._marks[place].wait()
-        if bucket not in self._graphs:
+        if bucket not in self._graphs and not operations.has_kernels(self._inputs):
             n_pages = min(1 << (n_pages - 1).bit_length(), self._n_most_pages)
         else:
             n_pages = self._n_most_pages

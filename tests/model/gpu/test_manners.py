@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fimble_model.engine.kv_cache import KvLayout
 from fimble_model.engine.protocol import FinishReason, Request
 from fimble_model.gpu import pool, prefill, runner, steps
+from fimble_model.gpu.card import GraphMemory
 from fimble_model.gpu.manners import Manners, plan_pool_bytes
 from fimble_model.gpu.static_batch import BatchShape
 from fimble_testing.clocks import ManualClock
@@ -112,15 +113,27 @@ def test_graphs_are_captured_again_between_rows_after_the_pool_moved() -> None:
     assert card.n_captures == 2 * n_first
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["torch", "triton", "cublas"],
+)
 @pytest.mark.parametrize("where", ["prefill", "decoding"])
 def test_memory_that_runs_out_costs_kept_prefixes_and_pages_but_no_answer(
-    where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    where: str,
+    fault: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     card = GraphCard()
     parts = build_gpu_parts(card=card, n_pages=100)
     engine = build_gpu_engine(parts=parts)
     expected = run_alone(build_gpu_engine(), _request(600)).text
-    faults = [torch.OutOfMemoryError(), torch.OutOfMemoryError()]
+    faults = [fault, fault]
     if where == "prefill":
         plain = prefill.run_prefill
 
@@ -146,6 +159,24 @@ def test_memory_that_runs_out_costs_kept_prefixes_and_pages_but_no_answer(
     assert "out of memory" in caplog.text
     assert card.n_given_back
     assert parts.cache.pool.n_pages == 75, "the pool shrank once no row was in use"
+
+
+def test_graphs_share_memory_until_all_are_gone_and_then_have_another() -> None:
+    class Graph:
+        pass
+
+    names = iter(range(9))
+    memory = GraphMemory(lambda: next(names))
+    first, second = Graph(), Graph()
+    assert memory.name() == 0
+    memory.note(first)
+    assert memory.name() == 0
+    memory.note(second)
+    del first
+    assert memory.name() == 0
+    del second
+    gc.collect()
+    assert memory.name() == 1
 
 
 def test_a_pool_that_finds_no_memory_is_half_as_large(monkeypatch: pytest.MonkeyPatch) -> None:

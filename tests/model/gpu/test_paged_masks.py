@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -24,6 +27,21 @@ def test_a_cpu_is_never_served_by_xformers() -> None:
     tables, lengths = torch.zeros(1, 1, dtype=torch.int32), torch.tensor([1], dtype=torch.int32)
     found = operations.attend_paged(q_BTHD, pool, pool, tables, lengths, 1.0)
     assert torch.allclose(found[0, 0], pool[0, 0])
+
+
+def test_what_is_kept_of_a_mask_holds_nobodys_memory() -> None:
+    """Lengths computed in a graph lie in its memory, which would never be given back."""
+    pytest.importorskip("xformers", reason="xformers is not installed: pip install 'fimble[gpu]'")
+    tables_BP = torch.tensor([[2, 1], [3, 0]], dtype=torch.int32)
+    first = paged_masks._cached_mask(tables_BP, torch.tensor([70, 5]), 1, 64)
+    second = paged_masks._cached_mask(tables_BP + 1, torch.tensor([9, 0]), 1, 64)
+    assert first.k_seqinfo.seqlen.tolist() == [70, 5]
+    assert second.k_seqinfo.seqlen.tolist() == [9, 1]
+    assert torch.equal(second.block_tables, tables_BP + 1)
+    held = weakref.ref(second.k_seqinfo.seqlen)
+    del first, second
+    gc.collect()
+    assert held() is None
 
 
 def test_the_mask_lets_each_token_see_its_rows_slots_before_it() -> None:
