@@ -66,6 +66,7 @@ class ScriptedServer:
         self._has_more = self._more_after_s is not None
         self._last_answered: object = None
         self._versions: dict[str, object] = {}
+        self._silences = list(_list_of(script.get("silences")))
         self._log_path = log_path
         self._output = output
         self._lock = threading.Lock()
@@ -106,11 +107,26 @@ class ScriptedServer:
             case "textDocument/completion":
                 return self._complete(params)
             case "fimble/status":
-                return _STATUS
+                return {**_STATUS, "silences": self._silences}
+            case "workspace/executeCommand":
+                self._obey(params)
+                return self._silences
             case "fimble/explain":
                 return _WHY
             case _:
                 return None
+
+    def _obey(self, params: object) -> None:
+        """Silence or wake the session, and say so, as the real server does."""
+        match params:
+            case {"command": "fimble.snooze"}:
+                self._silences = [{"scope": "session", "name": "", "seconds_left": None}]
+            case {"command": "fimble.wake"}:
+                self._silences = []
+            case _:
+                return
+        note = {"silences": self._silences}
+        self._send({"method": "fimble/didChangeSilences", "params": note})
 
     def _die_if_told(self) -> None:
         heard = self._log_path.read_text(encoding="utf-8")

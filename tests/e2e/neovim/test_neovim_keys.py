@@ -118,16 +118,50 @@ def test_a_pause_asks_nothing_and_tells_the_server(start: StartNeovim, log: Scri
     child.command("Fimble resume")
     child.type("ccdef a")
     child.wait_ghost("dd(a, b):", *ADD[1:])
-    changes = log.entries("workspace/didChangeConfiguration")
-    completions = [
-        change["params"]["settings"]["fimble"]["completion"]  # type: ignore[index]  # JSON
-        for change in changes
-    ]
-    assert completions == [
-        {"eagerness": 0.9, "enabled": False},
-        {"eagerness": 0.9, "enabled": True},
+    told = [entry["params"] for entry in log.entries("workspace/executeCommand")]
+    shared = [{"scope": "session", "shared": True}]
+    assert told == [
+        {"command": "fimble.snooze", "arguments": shared},
+        {"command": "fimble.wake", "arguments": shared},
     ]
     assert all(entry["line"] == "def a" for entry in log.entries(ASK)[-1:])
+
+
+def test_what_another_window_paused_is_paused_here(start: StartNeovim, log: ScriptedLog) -> None:
+    """The server says so: at the start, and when it changes."""
+    child = start(script={"silences": [{"scope": "session", "name": "", "seconds_left": 600}]})
+
+    def words() -> object:
+        return child.lua('return require("fimble").statusline()')
+
+    child.wait(lambda: words() == "fimble: paused", what="paused by the server's word")
+    child.type("idef a<M-Bslash><Esc>")
+    child.wait_lines("def a")
+    assert log.entries(ASK) == []
+    child.lua(_AS_ANOTHER_WINDOW.format(command="fimble.wake"))
+    child.wait(lambda: words() == "fimble", what="woken by the server's word")
+    child.type("ccdef a")
+    child.wait_ghost("dd(a, b):", *ADD[1:])
+    child.lua(_AS_ANOTHER_WINDOW.format(command="fimble.snooze"))
+    child.wait_ghost()
+    assert words() == "fimble: paused"
+
+
+def test_a_server_that_starts_hears_of_the_pause(start: StartNeovim, log: ScriptedLog) -> None:
+    child = start()
+    child.command("Fimble pause")
+    child.wait(lambda: len(log.entries("workspace/executeCommand")) == 1)
+    child.command("Fimble restart")
+    child.wait(lambda: len(log.entries("workspace/executeCommand")) == 2)
+    assert child.lua('return require("fimble.switch").is_paused()')
+
+
+_AS_ANOTHER_WINDOW = """
+local client = vim.lsp.get_clients({{ name = "fimble" }})[1]
+local argument = {{ scope = "session", shared = true }}
+local params = {{ command = "{command}", arguments = {{ argument }} }}
+require("fimble.server").request(client, "workspace/executeCommand", params, function() end)
+"""
 
 
 @pytest.mark.parametrize(

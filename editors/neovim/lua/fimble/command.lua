@@ -1,6 +1,7 @@
 --- `:Fimble`: its words, their completion, and what each does.
 local explanation = require("fimble.explanation")
 local page = require("fimble.page")
+local pausing = require("fimble.pausing")
 local server = require("fimble.server")
 local settings = require("fimble.settings")
 local switch = require("fimble.switch")
@@ -32,15 +33,6 @@ local function show_answer(method, describe)
       page.show(describe(answer), method)
     end
   end, buf)
-end
-
----@param is_paused boolean
-local function set_pause(is_paused)
-  switch.is_paused = is_paused
-  typing.stop()
-  server.send_settings() -- menus ask by themselves, so the server must know too
-  say(is_paused and "paused; :Fimble resume goes on." or "goes on.")
-  vim.cmd.redrawstatus()
 end
 
 ---@param name? string
@@ -92,12 +84,14 @@ local WORDS = {
   },
   pause = {
     run = function()
-      set_pause(true)
+      pausing.pause()
+      say("paused; :Fimble resume goes on.")
     end,
   },
   resume = {
     run = function()
-      set_pause(false)
+      pausing.resume()
+      say("goes on.")
     end,
   },
   toggle = { run = toggle, arguments = { "buffer", "filetype" } },

@@ -4,6 +4,7 @@ local acceptance = require("fimble.acceptance")
 local keys = require("fimble.keys")
 local menu = require("fimble.menu")
 local offer = require("fimble.offer")
+local pausing = require("fimble.pausing")
 local server = require("fimble.server")
 local settings = require("fimble.settings")
 local status = require("fimble.status")
@@ -31,6 +32,7 @@ end
 ---@param buf integer
 function M.on_attach(client, buf)
   server.note_attached(client, buf)
+  pausing.meet(client)
   if vim.lsp.inline_completion then
     -- Neovim's own ghost text for this server would be a second one.
     vim.lsp.inline_completion.enable(false, { client_id = client.id })
@@ -113,7 +115,7 @@ function M.statusline()
   local client = server.find(buf)
   return status.words({
     client_id = client and client.id,
-    is_paused = switch.is_paused,
+    is_paused = switch.is_paused(),
     is_on = switch.is_on(buf),
   })
 end

@@ -3,7 +3,6 @@
 --- Owns the list of buffers to bring back, and how often it died of late.
 local settings = require("fimble.settings")
 local status = require("fimble.status")
-local switch = require("fimble.switch")
 
 local M = {}
 
@@ -30,17 +29,16 @@ local function build_capabilities()
   local capabilities = has_methods and { textDocument = {} }
     or vim.lsp.protocol.make_client_capabilities()
   capabilities.textDocument.inlineCompletion = { dynamicRegistration = false }
+  capabilities.experimental = { fimble = { silences = true } }
   return capabilities
 end
 
---- The server's settings as they are sent: the user's, silence while paused, and a quiet log unless
---- asked for, because Neovim keeps every line of it in its own.
+--- The server's settings as they are sent: the user's, and a quiet log unless asked for, because
+--- Neovim keeps every line of it in its own.
 ---@return table
 local function build_server_settings()
-  local wanted = settings.current.server
-  local is_enabled = (wanted.completion or {}).enabled ~= false and not switch.is_paused
-  local quiet = { server = { log_level = "warning" } }
-  return vim.tbl_deep_extend("force", quiet, wanted, { completion = { enabled = is_enabled } })
+  local quiet = { server = { log_level = "warning" }, completion = { enabled = true } }
+  return vim.tbl_deep_extend("force", quiet, settings.current.server)
 end
 
 --- The client's configuration. One process serves every project of this Neovim.
@@ -52,7 +50,12 @@ function M.build_config()
     root_markers = { ".git", ".hg", "pyproject.toml", "package.json", "go.mod", "Cargo.toml" },
     capabilities = build_capabilities(),
     init_options = { fimble = build_server_settings() },
-    handlers = { didChangeStatus = status.take_note },
+    handlers = {
+      didChangeStatus = status.take_note,
+      ["fimble/didChangeSilences"] = function(...)
+        require("fimble.pausing").hear(...) -- late, because it needs this module
+      end,
+    },
     on_exit = M.on_exit,
     reuse_client = M.is_same,
   }
@@ -129,7 +132,7 @@ end
 ---@param method string
 ---@param params table
 ---@param on_answer fun(error: table?, result: any)
----@param buf integer
+---@param buf? integer
 ---@return integer?
 function M.request(client, method, params, on_answer, buf)
   local is_sent, request_id

@@ -2,7 +2,31 @@
 --- Owns the pause. A buffer's word is `b:fimble_enabled`, which users may set themselves.
 local settings = require("fimble.settings")
 
-local M = { is_paused = false }
+local M = {}
+
+---@type { until_ms?: number }?
+local pause
+
+--- Silence everywhere, for some seconds or until `resume`.
+---@param seconds? number
+function M.pause(seconds)
+  pause = { until_ms = seconds and vim.uv.now() + seconds * 1000 }
+end
+
+function M.resume()
+  pause = nil
+end
+
+---@return boolean
+function M.is_paused()
+  return pause ~= nil and (pause.until_ms == nil or vim.uv.now() < pause.until_ms)
+end
+
+--- How long the pause goes on; nil where it has no end of its own.
+---@return number?
+function M.seconds_left()
+  return pause and pause.until_ms and (pause.until_ms - vim.uv.now()) / 1000
+end
 
 ---@param filetype string
 ---@return boolean

@@ -39,7 +39,7 @@ end
 ---@param buf integer
 ---@return boolean
 local function may_ask(buf)
-  return settings.current.automatic and not switch.is_paused and switch.is_on(buf)
+  return settings.current.automatic and not switch.is_paused() and switch.is_on(buf)
 end
 
 --- Offer nothing, and ask nothing.
@@ -77,7 +77,7 @@ end
 
 --- Ask now, because the user said so. A pause is respected; being off in a buffer is not.
 function M.trigger()
-  if not switch.is_paused then
+  if not switch.is_paused() then
     asking.now(asking.Trigger.INVOKED, offer.make)
   end
 end
