@@ -38,12 +38,16 @@ class Layout(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StringForm:
-    """How one form of string literal opens and closes, and whether it may hold line ends."""
+    """How one form of string literal opens and closes, whether it may hold line ends, and code.
+
+    `has_code` where `${...}` in it is code that may hold such strings again.
+    """
 
     opener: str
     closer: str
     is_multiline: bool = False
     has_escapes: bool = True
+    has_code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -29,7 +29,7 @@ _DOUBLE = StringForm(opener='"', closer='"')
 _QUOTES = (_DOUBLE, _SINGLE)
 _TRIPLE_DOUBLE = StringForm(opener='"""', closer='"""', is_multiline=True)
 _TRIPLE_SINGLE = StringForm(opener="'''", closer="'''", is_multiline=True)
-_BACKTICK = StringForm(opener="`", closer="`", is_multiline=True)
+_TEMPLATE = StringForm(opener="`", closer="`", is_multiline=True, has_code=True)
 _RAW_BACKTICK = StringForm(opener="`", closer="`", is_multiline=True, has_escapes=False)
 _RAW_CPP = StringForm(opener='R"(', closer=')"', is_multiline=True, has_escapes=False)
 _MULTILINE_DOUBLE = StringForm(opener='"', closer='"', is_multiline=True)
@@ -102,7 +102,7 @@ def _script(
         *extensions,
         aliases=aliases,
         grammar_id=grammar_id,
-        strings=(*_QUOTES, _BACKTICK),
+        strings=(*_QUOTES, _TEMPLATE),
         has_regex_literals=True,
     )
 

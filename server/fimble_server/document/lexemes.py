@@ -68,6 +68,12 @@ def column_at(text: str, offset: int) -> int:
     return n_columns(found.group()) if found else 0
 
 
+# Code in a template string, to where its brace is closed: strings and braces in it, none deeper.
+_IN_TEMPLATE = (
+    r"\$\{(?:[^{}`]|`(?:\\[\s\S]|[^`\\])*+(?:`|\\?\Z)|\{(?:[^{}`])*+(?:\}|\Z))*+(?:\}|\Z)|"
+)
+
+
 def _rest_of_string(form: StringForm) -> str:
     first, closer = re.escape(form.closer[0]), re.escape(form.closer)
     escape = r"\\[\s\S]|" if form.has_escapes else ""
@@ -75,7 +81,8 @@ def _rest_of_string(form: StringForm) -> str:
     plain = rf"[^{excluded}]"
     almost = rf"|{first}(?!{re.escape(form.closer[1:])})" if len(form.closer) > 1 else ""
     line_end = "" if form.is_multiline else r"|(?=\n)"
-    return rf"(?:{escape}{plain}{almost})*+(?:{closer}{line_end}|\\?\Z)"
+    code = _IN_TEMPLATE if form.has_code else ""
+    return rf"(?:{escape}{code}{plain}{almost})*+(?:{closer}{line_end}|\\?\Z)"
 
 
 def _rest_of_block_comment(closer: str) -> str:

@@ -89,3 +89,14 @@ def test_a_missing_grammar_is_no_grammar(monkeypatch: pytest.MonkeyPatch, missin
 def test_editors_have_their_own_names(name: str, language_id: str) -> None:
     """Neovim's and Emacs' names of a language lead to the same row as LSP's."""
     assert language_for_id(name).language_id == language_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`a ${b ? `c ${d}` : ''} e`;", "`a ${f({ b: 1 })} c`;", "`a $ {b`;"],
+)
+def test_a_template_string_ends_behind_the_code_in_it(text: str) -> None:
+    """The strings and braces of that code are not its end."""
+    found = lexicon_of(language_for_id("typescript")).lexeme.match(text)
+    assert found is not None
+    assert found.group() == text.removesuffix(";")
