@@ -28,6 +28,7 @@ COMPLETER_PARTS: tuple[str, ...] = (
     "repeated-below",
     "most-lines",
     "tool-note",
+    "continued-line",
     "blank-end",
     "blank-lines",
     "indentation",

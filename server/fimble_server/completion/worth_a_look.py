@@ -61,11 +61,15 @@ def is_deeper_than_it_can_be(text: str, confidence: float, page: Page, plan: Pla
     """A blank line's text that begins deeper than its line, where the line above opens nothing."""
     del confidence, plan
     above = page.line_above()
-    is_deeper = text[:1] in (" ", "\t") and text.lstrip(" \t")[:1] not in ("", "\n")
-    if not is_deeper or page.line_left.strip() or page.line_right.strip() or above is None:
+    n_blanks = len(text) - len(text.lstrip(" \t"))
+    says_something = text[n_blanks : n_blanks + 1] not in ("", "\n")
+    is_blank_line = not page.line_left.strip() and not page.line_right.strip()
+    if not n_blanks or not says_something or not is_blank_line or above is None:
         return None
     here, line = len(page.line_left), above.rstrip()
     opener_column = len(line) - len(line.lstrip())
+    if here + n_blanks <= opener_column:
+        return None
     is_inside_already = here > opener_column
     is_open = _opens(line) and not is_inside_already
     if is_open or _GOES_ON_BEFORE.match(text.lstrip()):

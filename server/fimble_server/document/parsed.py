@@ -23,6 +23,7 @@ _READ_BYTES = 8192
 # What mends the tree after nearly every key takes a millisecond. Where that is not enough it takes
 # dozens, so more for each key would cost time and mend nothing.
 _BUDGET_A_KEY_MS = 1.8
+_LEAST_GRACE_MS = 1.0
 FIRST_BUDGET_MS = 20.0
 
 
@@ -82,10 +83,12 @@ class Mending:
         if self.is_lost:
             return None
         end_s = time.thread_time() + budget_ms / 1000.0
+        # A parser that can be stopped reads a little after its end, and stops at its next look.
+        lost_s = end_s + max(budget_ms, _LEAST_GRACE_MS) / 1000.0
 
         def read(offset: int, point: Point) -> bytes:
             del point
-            self.is_lost = self.is_lost or time.thread_time() > end_s
+            self.is_lost = self.is_lost or time.thread_time() > lost_s
             return b"" if self.is_lost else self._source[offset : offset + _READ_BYTES]
 
         def is_too_long(offset: int, has_error: bool) -> bool:

@@ -64,6 +64,8 @@ def test_nothing_is_offered_deeper_than_the_line_above_allows(
     ("language_id", "marked", "middle"),
     [
         ("python", "if ready:\n<|>\n", "    start()"),
+        ("python", "def f():\n    x = 1\n<|>\n", "    y = 2"),
+        ("python", "def f():\n    x = 1\n  <|>\n", "  y = 2"),
         ("python", "total = add(\n<|>\n)\n", "    first,"),
         ("javascript", "const a = items\n<|>\n", "  .map(run)"),
         ("python", "total = first + \\\n<|>\n", "    second"),
