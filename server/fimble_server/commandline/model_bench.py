@@ -41,10 +41,12 @@ def bench_model(console: Console, settings: ModelSettings) -> None:
 
 def _measure(engine: Engine) -> tuple[float, float, float]:
     text = Path(__file__).read_text(encoding="utf-8")
-    suffix = text[2000:2600]
-    cold = _time(engine, text[:1500], suffix, 1)
-    warm = [_time(engine, text[: 1500 + n], suffix, 1) for n in range(1, _N_TYPED)]
-    lines = [_time(engine, text[: 1600 + n], suffix, _LINE_TOKENS) for n in range(_N_LINES)]
+    # A character is a token at most, so a model of a short context gets a short text.
+    n_left = min(1500, engine.model.context_tokens // 2)
+    suffix = text[2000 : 2000 + n_left // 4]
+    cold = _time(engine, text[:n_left], suffix, 1)
+    warm = [_time(engine, text[: n_left + n], suffix, 1) for n in range(1, _N_TYPED)]
+    lines = [_time(engine, text[: n_left + 100 + n], suffix, _LINE_TOKENS) for n in range(_N_LINES)]
     return cold, statistics.median(warm), statistics.median(lines)
 
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:  # Cuts name this step in their order.
 
 __all__ = ["is_deeper_than_it_can_be", "is_too_short", "n_chars_before_tool_note"]
 
-# Looking takes a quarter of a second and taking it one key, so two characters save nothing.
-_LEAST_CHARS = 3
+# One character costs one key either way. Hiding two as well was measured: 68 % of those are right,
+# and of all that is shown a smaller share was kept (58.7 against 59.9 %).
+_LEAST_CHARS = 2
+_QUOTES = "\"'`"
 # A note that tells a linter, a type checker or a coverage tool to look away.
 _TOOL_NOTE = re.compile(
     r"(?:^|[ \t]+)(?:#|//|/\*|--)\s*(?:noqa|nosec|type:\s*ignore|pragma\b|pylint:|pyright:|mypy:"
@@ -47,11 +49,12 @@ def n_chars_before_tool_note(middle: str, material: Material) -> int:
 
 
 def is_too_short(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
-    """One or two characters; brackets that close something are worth it, what was asked for too."""
+    """One character, or an empty string; not what closes a bracket or was asked for."""
     del confidence
     told = text.strip()
     shows_all = plan.min_confidence <= 0  # it was asked for, or the dial says so
-    if shows_all or len(told) >= _LEAST_CHARS or page.selected:
+    is_empty_string = len(told) == len("''") and not told.strip(_QUOTES)
+    if shows_all or page.selected or (len(told) >= _LEAST_CHARS and not is_empty_string):
         return None
     is_closing = is_only_closers(told) and any(sign in _CLOSERS for sign in told)
     return None if not told or is_closing else "too short to be worth a look"

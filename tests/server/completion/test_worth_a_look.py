@@ -23,13 +23,10 @@ _CALL = "def send(\n        self,\n        <|>\n):\n    pass\n"
     [
         ("python", "import enu<|>\n", "m"),
         ("python", "class A:\n    <|>\n", '""'),
-        ("python", "x = 1\n# It is not us<|>\n", "ed"),
         ("rust", "fn main() {\n    le<|>\n}\n", "t"),
     ],
 )
-def test_one_or_two_characters_are_not_worth_a_look(
-    language_id: str, marked: str, middle: str
-) -> None:
+def test_one_character_is_not_worth_a_look(language_id: str, marked: str, middle: str) -> None:
     drafts = _process(marked, middle, language_id)
     assert not drafts.shown
     assert _process(marked, middle, language_id, trigger=Trigger.INVOKED).shown or '"' in middle
@@ -37,7 +34,12 @@ def test_one_or_two_characters_are_not_worth_a_look(
 
 @pytest.mark.parametrize(
     ("marked", "middle"),
-    [("total = add(a<|>\n", ")"), ("if is_right(a<|>\n", "):"), ("import enu<|>\n", "meration")],
+    [
+        ("total = add(a<|>\n", ")"),
+        ("if is_right(a<|>\n", "):"),
+        ("import enu<|>\n", "meration"),
+        ("x = fo<|>\n", "ur"),
+    ],
 )
 def test_what_closes_brackets_and_what_is_longer_is(marked: str, middle: str) -> None:
     assert [draft.text for draft in _process(marked, middle).shown] == [middle]
