@@ -119,6 +119,9 @@ class ScriptedServer:
     def _obey(self, params: object) -> None:
         """Silence or wake the session, and say so, as the real server does."""
         match params:
+            case {"command": "fimble.snooze", "arguments": [{"minutes": float() | int() as left}]}:
+                silence = {"scope": "session", "name": "", "seconds_left": 60 * left}
+                self._silences = [silence]
             case {"command": "fimble.snooze"}:
                 self._silences = [{"scope": "session", "name": "", "seconds_left": None}]
             case {"command": "fimble.wake"}:
