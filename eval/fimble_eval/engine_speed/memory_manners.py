@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fimble_eval.engine_speed.options import EngineOptions, base_shape_folder
 from fimble_eval.engine_speed.recorded_prompts import own_sources
-from fimble_eval.engine_speed.rows import PartResult, Row, median
+from fimble_eval.engine_speed.rows import PartResult, Row, at_most, median
 from fimble_eval.engine_speed.served import serve
 from fimble_eval.engine_speed.wire_client import WireClient
 from fimble_server.commandline.target import read_source
@@ -105,16 +105,11 @@ def _to_rows(name: str, seen: _Seen) -> list[Row]:
             target=None,
             note=f"{seen.cache_bytes / 2**20:.0f} MiB of keys and values",
         ),
-        Row(
-            measure=f"loading again what was unloaded, for a request ({name})",
-            unit="s",
-            ours=round(median(seen.reloads_s), 3),
-            other=None,
-            other_name="",
-            merit=round(median(seen.reloads_s), 3),
-            merit_words="s",
-            target=1.0,
-            is_ceiling=True,
+        at_most(
+            1.0,
+            f"loading again what was unloaded, for a request ({name})",
+            "s",
+            round(median(seen.reloads_s), 3),
             note=f"answered after {median(seen.answers_s):.2f} s; the first loading, with the "
             f"start of torch, took {seen.first_load_s:.2f} s",
         ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["PartResult", "Row", "beside", "median", "percentile"]
+__all__ = ["PartResult", "Row", "at_most", "beside", "median", "percentile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,28 @@ class PartResult:
 
     rows: tuple[Row, ...]
     details: Mapping[str, object] = field(default_factory=dict)
+
+
+def at_most(
+    target: float | None, measure: str, unit: str, value: float, *, words: str = "", note: str = ""
+) -> Row:
+    """A row of a value that stands alone and should be no more than `target`.
+
+    >>> at_most(10.0, "first token", "ms", 8.0).is_met
+    True
+    """
+    return Row(
+        measure=measure,
+        unit=unit,
+        ours=value,
+        other=None,
+        other_name="",
+        merit=value,
+        merit_words=words or unit,
+        target=target,
+        is_ceiling=True,
+        note=note,
+    )
 
 
 def median(values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ import heapq
 import time
 from dataclasses import dataclass, field
 
-from fimble_eval.engine_speed.rows import PartResult, Row, percentile
+from fimble_eval.engine_speed.rows import PartResult, at_most, percentile
 from fimble_eval.gpu_speed.options import GpuOptions
 from fimble_eval.gpu_speed.shapes import build_engine
 from fimble_eval.gpu_speed.timing import new_request, random_ids, run_timed
@@ -63,25 +63,10 @@ def measure_crowd(options: GpuOptions) -> PartResult:
     note = f"{n_answers} answers, {middle}{percentile(tally.waits_ms, 99):.1f} ms"
     name = f"{crowd.n_typists} typists at one request a second, 1.5b"
     rows = [
-        _row(f"{name}: p95", "ms", p95_ms, 100.0, note),
-        _row(f"{name}: lost", "requests", tally.n_lost, 0.0, ""),
+        at_most(100.0, f"{name}: p95", "ms", round(p95_ms, 2), note=note),
+        at_most(0.0, f"{name}: lost", "requests", tally.n_lost),
     ]
     return PartResult(rows=tuple(rows), details={"n_answers": n_answers, "n_lost": tally.n_lost})
-
-
-def _row(measure: str, unit: str, value: float, target: float, note: str) -> Row:
-    return Row(
-        measure=measure,
-        unit=unit,
-        ours=round(value, 2),
-        other=None,
-        other_name="",
-        merit=round(value, 2),
-        merit_words=unit,
-        target=target,
-        is_ceiling=True,
-        note=note,
-    )
 
 
 def _run_open_loop(engine: Engine, crowd: _Crowd, texts: list[list[int]]) -> _Tally:

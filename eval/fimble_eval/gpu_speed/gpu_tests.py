@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fimble_eval.engine_speed.rows import PartResult, Row
+from fimble_eval.engine_speed.rows import PartResult, at_most
 from fimble_eval.gpu_speed.options import GpuOptions
 from fimble_server.errors import FimbleError
 
@@ -35,17 +35,13 @@ def run_gpu_tests(options: GpuOptions) -> PartResult:
     n_failed = counts.get("failed", 0) + counts.get("error", 0)
     return PartResult(
         rows=(
-            Row(
-                measure="tests marked gpu that fail",
-                unit="tests",
-                ours=n_failed,
-                other=None,
-                other_name="",
-                merit=n_failed,
-                merit_words="failed",
+            at_most(
                 # Nothing is shown where nothing ran.
-                target=0.0 if counts.get("passed") or n_failed else None,
-                is_ceiling=True,
+                0.0 if counts.get("passed") or n_failed else None,
+                "tests marked gpu that fail",
+                "tests",
+                n_failed,
+                words="failed",
                 note=f"{counts.get('passed', 0)} passed, {counts.get('skipped', 0)} skipped",
             ),
         ),

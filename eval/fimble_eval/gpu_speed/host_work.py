@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fimble_eval.engine_speed.rows import PartResult, Row, median, percentile
+from fimble_eval.engine_speed.rows import PartResult, at_most, median, percentile
 from fimble_eval.gpu_speed.options import GpuOptions
 from fimble_eval.gpu_speed.shapes import TINY, assemble
 from fimble_eval.gpu_speed.timing import new_request, random_ids, run_timed
@@ -86,16 +86,11 @@ def measure_host_work(options: GpuOptions) -> PartResult:
             "p95_ms": round(percentile(steps_ms, 95), 4),
         }
         rows.append(
-            Row(
-                measure=f"the host's work in a step, rows: {n_rows}",
-                unit="ms",
-                ours=round(median(steps_ms), 4),
-                other=None,
-                other_name="",
-                merit=round(median(steps_ms), 4),
-                merit_words="ms",
-                target=limit_ms,
-                is_ceiling=True,
+            at_most(
+                limit_ms,
+                f"the host's work in a step, rows: {n_rows}",
+                "ms",
+                round(median(steps_ms), 4),
                 note=f"p95 {percentile(steps_ms, 95):.3f} ms, of {len(steps_ms)} steps",
             )
         )
