@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from fimble_eval.engine_speed.random_model import BASE_SHAPE, write_random_model
 from fimble_eval.engine_speed.recorded_prompts import RecordedKey, own_sources, record_keys
 from fimble_eval.engine_speed.rows import median, percentile
+from fimble_eval.resident import read_resident
 from fimble_model.engine.protocol import Engine, Prompt, Request, RequestId
 from fimble_model.engine.stopping import NeverStop
 from fimble_model.loading import load
@@ -106,14 +106,15 @@ def _type_through(folder: Path, n_threads: int) -> dict[str, float]:
         n_written += [n_tokens for _, n_tokens in answers]
         cold_ms += spent_ms[:1]
         warm_ms += spent_ms[1:]
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not `ru_maxrss`: that would be the parent's, which has written the weights, where it is more.
+    peak_mib = read_resident(os.getpid()).peak_mib or 0.0
     return {
         "n_keys": len(n_written),
         "tokens_a_key": round(sum(n_written) / len(n_written), 1),
         "cold_ms": round(median(cold_ms), 1),
         "warm_p50_ms": round(median(warm_ms), 1),
         "warm_p90_ms": round(percentile(warm_ms, 90), 1),
-        "resident_mb": round(kilobytes / 1024, 0),
+        "resident_mb": round(peak_mib * 2**20 / 1e6, 0),
     }
 
 
