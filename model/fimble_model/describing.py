@@ -10,13 +10,17 @@ from pathlib import Path
 
 from fimble_model.errors import CheckpointError
 from fimble_model.finding import FoundModel
-from fimble_model.loading import Stated, load_text, read_config
+from fimble_model.model_statements import (
+    Stated,
+    bytes_per_stored_number,
+    load_text,
+    read_config,
+)
 from fimble_model.store.cache import licence_in
 from fimble_model.store.prospects import Prospect, foresee
 
 __all__ = ["Description", "describe"]
 
-_STORED_BYTES_PER_WEIGHT = 2
 _CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length")
 
 
@@ -39,7 +43,7 @@ class Description:
 def describe(found: FoundModel, stated: Stated) -> Description:
     """What the files say. Raises `CheckpointError` where config.json cannot be read."""
     config = read_config(found.folder)
-    n_bytes, n_weights, form = _weigh(found.folder)
+    n_bytes, n_weights, form = _weigh(found.folder, bytes_per_stored_number(config))
     contexts = [config.get(name) for name in _CONTEXT_NAMES]
     family, refusal = None, None
     try:
@@ -57,7 +61,7 @@ def describe(found: FoundModel, stated: Stated) -> Description:
     )
 
 
-def _weigh(place: Path) -> tuple[int, int, str]:
+def _weigh(place: Path, n_bytes_a_weight: int) -> tuple[int, int, str]:
     """Bytes, weights as far as bytes tell, and the form that they are kept in."""
     if place.is_file():
         from fimble_model.gguf_file.header import read_header
@@ -68,4 +72,4 @@ def _weigh(place: Path) -> tuple[int, int, str]:
     weights = [path for path in place.glob("*.safetensors") if path.is_file()]
     n_bytes = sum(path.stat().st_size for path in weights)
     form = f"safetensors in {len(weights)} files" if len(weights) != 1 else "safetensors"
-    return n_bytes, n_bytes // _STORED_BYTES_PER_WEIGHT, form
+    return n_bytes, n_bytes // n_bytes_a_weight, form

@@ -9,10 +9,10 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
+from fimble_model.memory_need import find_free_bytes
 from fimble_model.store.memory import total_memory_bytes
 from fimble_model.store.reckoning import Machine
 
@@ -24,19 +24,9 @@ _N_READS = 3
 
 def measure_machine() -> Machine:
     """Free memory now, and the best of a few reads of a large array by all cores."""
-    return Machine(free_bytes=_free_bytes(), bandwidth_bytes_s=_bandwidth_bytes_s())
-
-
-def _free_bytes() -> int:
-    """Memory that programs could have; all there is where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    # Where the system does not even tell that, nothing is called too large.
-    return total_memory_bytes() or sys.maxsize
+    # Where the system tells nothing, nothing is called too large.
+    free_bytes = find_free_bytes() or total_memory_bytes() or sys.maxsize
+    return Machine(free_bytes=free_bytes, bandwidth_bytes_s=_bandwidth_bytes_s())
 
 
 def _bandwidth_bytes_s() -> float:
