@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fimble_server.completion.overlap import is_only_closers
 from fimble_server.completion.page import Page
 from fimble_server.completion.plan import Plan
+from fimble_server.completion.stopping import MiddleStop
 
 if TYPE_CHECKING:  # Cuts name this step in their order.
     from fimble_server.completion.cutting import Material
@@ -33,7 +34,6 @@ _OPENERS, _CLOSERS = "([{", ")]}"
 _GOES_ON_AFTER = re.compile(r"(?:[:({\[=\\|&+\-*/%<?.]|=>|->|\b(?:and|or|not|in|do|then|else))\Z")
 _GOES_ON_BEFORE = re.compile(r"[.?:&|+\-*/%<>=]")
 _COMMENT_BEGUN = re.compile(r"(?:#|//|/\*|--)\s*\w*\Z")
-_COMMENT = re.compile(r"\s*(?:#|//|/\*|\*|--|;|<!--)")
 
 
 def n_chars_before_tool_note(middle: str, material: Material) -> int:
@@ -62,19 +62,21 @@ def is_too_short(text: str, confidence: float, page: Page, plan: Plan) -> str | 
 
 def is_deeper_than_it_can_be(text: str, confidence: float, page: Page, plan: Plan) -> str | None:
     """A blank line's text that begins deeper than its line, where the line above opens nothing."""
-    del confidence, plan
-    above = page.line_above()
+    del confidence
     n_blanks = len(text) - len(text.lstrip(" \t"))
     says_something = text[n_blanks : n_blanks + 1] not in ("", "\n")
     is_blank_line = not page.line_left.strip() and not page.line_right.strip()
-    if not n_blanks or not says_something or not is_blank_line or above is None:
+    if not n_blanks or not says_something or not is_blank_line:
+        return None
+    above = page.line_above()
+    if above is None:
         return None
     here, line = len(page.line_left), above.rstrip()
     opener_column = len(line) - len(line.lstrip())
     if here + n_blanks <= opener_column:
         return None
     is_inside_already = here > opener_column
-    is_open = _opens(line) and not is_inside_already
+    is_open = not is_inside_already and not _is_comment(line, plan) and _opens(line)
     if is_open or _GOES_ON_BEFORE.match(text.lstrip()):
         return None
     return "indented deeper than the line above allows"
@@ -82,7 +84,13 @@ def is_deeper_than_it_can_be(text: str, confidence: float, page: Page, plan: Pla
 
 def _opens(line: str) -> bool:
     """Whether the line after this one may stand deeper."""
-    if _COMMENT.match(line):
-        return False
     depth = sum(line.count(sign) for sign in _OPENERS) - sum(line.count(sign) for sign in _CLOSERS)
     return depth > 0 or _GOES_ON_AFTER.search(line) is not None
+
+
+def _is_comment(line: str, plan: Plan) -> bool:
+    if not isinstance(plan.stop, MiddleStop):
+        return False
+    language = plan.stop.boundary.language
+    block_openers = tuple(opener for opener, _ in language.block_comments)
+    return line.lstrip().startswith((*language.line_comments, *block_openers))
