@@ -15,6 +15,7 @@ from fimble_model.engine.memory_cap import MemoryShares
 from fimble_model.engine.protocol import Clock, Engine
 from fimble_model.errors import UnsupportedError
 from fimble_model.finding import FoundModel, find_model
+from fimble_model.gguf_file.header import forget_header
 from fimble_model.gpu_wishes import GpuWishes
 from fimble_model.model_statements import (
     Stated,
@@ -90,6 +91,7 @@ def load(
         gpu_wishes=gpu_wishes or GpuWishes(),
     )
     engine = _build(parts, report, runs_code, dtype)
+    forget_header()
     report(LoadProgress(message="warming up", done=0.99))
     _test(engine, values, on_tested)
     report(LoadProgress(message="ready", done=1.0))

@@ -241,3 +241,15 @@ def test_what_a_header_says_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert place.start_byte == tensor.data_offset
         assert place.n_bytes == tensor.n_bytes
         assert place.shape == tuple(reversed(tensor.shape.tolist()))
+
+
+def test_a_header_is_read_once_for_a_file_and_anew_where_the_file_changed(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    export_gguf(write_tiny_checkpoint(tmp_path / "folder"), path, "q8_0")
+    first = read_header(path)
+    assert read_header(path) is first
+    load(path)
+    assert read_header(path) is not first  # Nothing keeps it once the model is loaded.
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CheckpointError):
+        read_header(path)
