@@ -55,8 +55,9 @@ _NANO = Recipe(
     time_s=5400.0,
 )
 
-# What a night of two CPU cores can add to `fimble-nano`: twice its layers, grown from its weights
-# (`--from`), so that nothing it has learned is learned again. Same vocabulary, same rows.
+# For more hours of two CPU cores: `fimble-nano` with twice its layers, grown from its weights
+# (`--from`), so that nothing it has learned is learned again. After an hour and a half of a shared
+# core it was better by too little to ship (`eval/results/ablation-fimble-nano-*.md`).
 _SMALL = replace(
     _NANO, name="fimble-small", network=replace(_NANO.network, n_layers=8), time_s=10800.0
 )
