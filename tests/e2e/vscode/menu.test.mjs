@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 
 import { findLack, RealEditor } from "./real_editor.mjs";
 import { until } from "./until.mjs";
@@ -68,13 +69,19 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
   });
 
   it("turns a language off and on, and keeps that in the user's settings", async () => {
-    const kept = () => editor.readSettings()["fimble.completion.disabled_languages"];
+    const keeps = (languages) =>
+      until("the settings to be written", () =>
+        isDeepStrictEqual(
+          editor.readSettings()["fimble.completion.disabled_languages"],
+          languages,
+        ),
+      );
     await choose("Turn off in python files");
     await window.untilStatus("paused");
-    assert.deepEqual(kept(), ["python"]);
+    await keeps(["python"]);
     await choose("Turn on in python files");
     await window.untilStatus("ready");
-    assert.deepEqual(kept(), []);
+    await keeps([]);
   });
 
   for (const [entry, choice, setting, value] of [
@@ -84,7 +91,10 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
     it(`sets "${entry}", for the server and for next time`, async () => {
       await choose(entry, choice);
       await until("the server to hear of it", () => told(setting) === value);
-      assert.equal(editor.readSettings()[`fimble.completion.${setting}`], value);
+      await until(
+        "the settings to be written",
+        () => editor.readSettings()[`fimble.completion.${setting}`] === value,
+      );
     });
   }
 

@@ -127,11 +127,13 @@ export class RealEditor {
 
   /**
    * The user's settings as they are on disk, those that a picker wrote included. Those of a machine
-   * lie in a file of their own.
+   * lie in a file of their own. A file that the editor is about to write is empty, and says nothing.
    */
   readSettings() {
-    const read = (folder) =>
-      JSON.parse(fs.readFileSync(path.join(this.root, "data", folder, "settings.json"), "utf8"));
+    const read = (folder) => {
+      const file = path.join(this.root, "data", folder, "settings.json");
+      return JSON.parse(fs.readFileSync(file, "utf8") || "{}");
+    };
     return { ...read("User"), ...read("Machine") };
   }
 
