@@ -71,10 +71,7 @@ describe("the menu", { skip: lack ?? false, timeout: 600_000 }, () => {
   it("turns a language off and on, and keeps that in the user's settings", async () => {
     const keeps = (languages) =>
       until("the settings to be written", () =>
-        isDeepStrictEqual(
-          editor.readSettings()["fimble.completion.disabled_languages"],
-          languages,
-        ),
+        isDeepStrictEqual(editor.readSettings()["fimble.completion.disabled_languages"], languages),
       );
     await choose("Turn off in python files");
     await window.untilStatus("paused");
