@@ -88,11 +88,12 @@ def serve_completions() -> Iterator[FakeCompletions]:
             self.send_header("Connection", "close")
             self.end_headers()
             self.close_connection = True
+            holds = fake.holds  # As it is when asked: it may change before a piece is read.
             try:
                 for line in _lines(fake, body):
                     self.wfile.write(line.encode() + b"\n\n")
                     self.wfile.flush()
-                    if fake.holds:
+                    if holds:
                         # Until the reader hangs up: an empty read, and no sooner.
                         self.connection.recv(1)
                         fake.gone.release()
