@@ -101,14 +101,14 @@ def test_it_fills_a_hole_as_our_own_engine_does(engine: EndpointEngine) -> None:
 
 def test_the_self_test_fills_more_holes_there_than_in_another_format(served: Endpoint) -> None:
     """How many is the small model's affair, which fills about as many as are asked of it."""
-    n_filled = []
+    found = []
     for endpoint in (served, replace(served, fim_family="starcoder")):
         items: list[TestedItem] = []
         load_endpoint(endpoint, on_tested=items.append).close()
         (item,) = items
-        n_filled.append(int(item.found.split()[0]))
+        found.append(item.found)
     assert not item.ok
-    assert n_filled[0] > n_filled[1]
+    assert found[1] == "none filled" != found[0]
 
 
 def test_a_row_that_is_cancelled_leaves_the_server_free_for_the_next(
