@@ -91,7 +91,6 @@ def load(
         gpu_wishes=gpu_wishes or GpuWishes(),
     )
     engine = _build(parts, report, runs_code, dtype)
-    forget_header()
     report(LoadProgress(message="warming up", done=0.99))
     _test(engine, values, on_tested)
     report(LoadProgress(message="ready", done=1.0))
@@ -117,9 +116,12 @@ class _Parts:
 def _build(
     parts: _Parts, report: Callable[[LoadProgress], None], runs_code: bool | None, dtype: str
 ) -> Engine:
-    if runs_code is None:
-        return _build_native(parts, report)
-    return _build_through_transformers(parts, report, runs_code=runs_code, wants_dtype=dtype)
+    try:
+        if runs_code is None:
+            return _build_native(parts, report)
+        return _build_through_transformers(parts, report, runs_code=runs_code, wants_dtype=dtype)
+    finally:
+        forget_header()
 
 
 def _build_native(parts: _Parts, report: Callable[[LoadProgress], None]) -> Engine:
